@@ -1,0 +1,198 @@
+// Package auditlog provides the audit_log handler.
+package auditlog
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/record"
+)
+
+func init() {
+	caddy.RegisterModule(Handler{})
+}
+
+// Handler writes one audit record for every request that passes it, whatever
+// becomes of the request: served, refused, failed, panicked, or left by its
+// client. Put it outermost, so that it sees what every other handler did.
+//
+// The record goes to the logger `http.handlers.audit_log` at level INFO; send it
+// where you like with Caddy's own `log` option:
+//
+//	log audit {
+//		include http.handlers.audit_log
+//		output  file /var/log/caddy-ollama/audit.log
+//		format  json
+//	}
+//
+// It never holds a prompt, a completion, a token or a secret.
+//
+// Each answer carries the record's http.request.id as `X-Request-Id`. A request
+// id sent by the client is kept only if its peer is one of Caddy's
+// `trusted_proxies`; so two of these gateways in a row share one id.
+type Handler struct {
+	logger *zap.Logger
+}
+
+// CaddyModule returns the Caddy module information.
+func (Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.audit_log",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision sets up the handler.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	return nil
+}
+
+// sequence numbers the records of this process, across reloads.
+var sequence atomic.Uint64
+
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
+	rec := begin(r)
+	r.Header.Set("X-Request-Id", rec.RequestID)
+	w.Header().Set("X-Request-Id", rec.RequestID)
+
+	answer := caddyhttp.NewResponseRecorder(w, nil, nil)
+	// Deferred, because a stream that breaks off ends in a panic: reverse_proxy
+	// has no other way to tell net/http to cut the connection.
+	finished := false
+	defer func() {
+		status := StatusOf(answer, err)
+		if !finished {
+			status = brokenOff(r, rec, answer)
+		}
+		end(rec, status)
+		h.logger.Info("request", zap.Inline(rec))
+	}()
+	err = next.ServeHTTP(answer, r.WithContext(record.NewContext(r.Context(), rec)))
+	finished = true
+	return err
+}
+
+// begin starts the record with what is known when a request arrives.
+func begin(r *http.Request) *record.Record {
+	rec := &record.Record{
+		Start:     time.Now(),
+		RequestID: requestID(r),
+		Method:    cut(r.Method, 32),
+		Path:      cut(r.URL.Path, 1024),
+	}
+	rec.SourceIP, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
+		leaf := r.TLS.PeerCertificates[0]
+		fingerprint := sha256.Sum256(leaf.Raw)
+		rec.ClientSubject = leaf.Subject.String()
+		rec.ClientFingerprint = strings.ToUpper(hex.EncodeToString(fingerprint[:]))
+	}
+	return rec
+}
+
+// end completes the record with how the request ended.
+func end(rec *record.Record, status int) {
+	rec.Explain(reasonOf(status))
+	if rec.Reason == record.ClientGone {
+		status = record.StatusClientGone
+	}
+	rec.Status = status
+	rec.Duration = time.Since(rec.Start)
+	rec.Sequence = sequence.Add(1)
+}
+
+// brokenOff is the status of a request whose handler panicked.
+func brokenOff(r *http.Request, rec *record.Record, answer caddyhttp.ResponseRecorder) int {
+	if r.Context().Err() != nil {
+		rec.Explain(record.ClientGone)
+	}
+	rec.Explain(record.InternalError)
+	if status := answer.Status(); status != 0 {
+		return status
+	}
+	return http.StatusInternalServerError
+}
+
+// StatusOf is the status that the client is answered with by a handler that
+// wrote answer and returned err. What was written first cannot be taken back.
+func StatusOf(answer caddyhttp.ResponseRecorder, err error) int {
+	if status := answer.Status(); status != 0 {
+		return status
+	}
+	if err == nil {
+		return http.StatusOK
+	}
+	if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok && he.StatusCode != 0 {
+		return he.StatusCode
+	}
+	return http.StatusInternalServerError
+}
+
+// reasonOf explains a status whose cause no handler of ours has told.
+func reasonOf(status int) string {
+	switch status {
+	case http.StatusForbidden:
+		// our own handlers explain their 403s; what is left is the allow-list's
+		return record.ForbiddenAddress
+	case http.StatusUnauthorized:
+		return record.NoToken
+	case http.StatusNotFound:
+		return record.NotFound
+	case http.StatusMethodNotAllowed:
+		return record.MethodNotAllowed
+	case http.StatusRequestEntityTooLarge:
+		return record.TooLarge
+	case http.StatusTooManyRequests:
+		return record.RateLimited
+	case record.StatusClientGone:
+		return record.ClientGone
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return record.UpstreamError
+	}
+	switch {
+	case status < 400:
+		return record.OK
+	case status < 500:
+		return record.BadRequest
+	default:
+		return record.InternalError
+	}
+}
+
+var plainID = regexp.MustCompile(`^[A-Za-z0-9._:-]{1,128}$`)
+
+// requestID is the id a trusted proxy has given the request, or else a new one.
+func requestID(r *http.Request) string {
+	trusted, _ := caddyhttp.GetVar(r.Context(), caddyhttp.TrustedProxyVarKey).(bool)
+	if id := r.Header.Get("X-Request-Id"); trusted && plainID.MatchString(id) {
+		return id
+	}
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	id, _ := repl.GetString("http.request.uuid")
+	return id
+}
+
+// cut keeps one hostile request from writing a record of megabytes.
+func cut(s string, max int) string {
+	if len(s) <= max {
+		return s
+	}
+	return strings.ToValidUTF8(s[:max], "")
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,113 @@
+package ollamagateway
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"text/template"
+)
+
+// caddyfileTemplate is caddyfile-examples/gateway.Caddyfile with what differs on
+// one machine that nobody has configured. A test keeps the two alike.
+var caddyfileTemplate = template.Must(template.New("Caddyfile").Parse(`# The gateway as "caddy ollama-gateway" runs it. caddyfile-examples/gateway.Caddyfile
+# explains each line.
+{
+	admin off # delete this line to change the configuration with "caddy reload"
+	persist_config off
+	servers {
+		listener_wrappers {
+			http_redirect
+			tls
+		}
+		protocols h1 h2
+		timeouts {
+			read_header 10s
+		}
+		# Clients may come by IP address, without a server name. There is one site
+		# with one client CA here, so a wrong name gets nobody around anything.
+		strict_sni_host insecure_off
+	}
+	auto_https off
+	grace_period 30s
+	log audit {
+		include http.handlers.audit_log
+		output file "{{.StateDir}}/audit.log" {
+			mode 0600
+			roll_size 100MiB
+			roll_keep 100000
+			roll_keep_for 180d
+		}
+		format json {
+			time_key ""
+			message_key message
+			level_key log.level
+			name_key log.logger
+		}
+	}
+	log default {
+		exclude http.handlers.audit_log
+		level WARN
+	}
+}
+
+https://:{{.Port}} {
+{{- if .Host}}
+	bind {{.Host}}
+{{- end}}
+	tls "{{.Files.ServerCert}}" "{{.Files.ServerKey}}" {
+		client_auth {
+			mode require_and_verify
+			trust_pool file "{{.Files.CACert}}"
+		}
+	}
+	@stranger not remote_ip private_ranges
+	route {
+		audit_log
+		error @stranger "address not on the allow-list" 403
+		ip_throttle {
+			rate 5/s
+			burst 10
+			penalty 3 10m
+			concurrency 200
+		}
+		jwt_auth {
+			secret "{file.{{.Files.Secret}}}"
+			max_lifetime 5m
+		}
+		ollama_adapter{{if .Model}} {
+			default_model "{{.Model}}"
+		}{{end}}
+		reverse_proxy {{.Upstream.Address}}
+	}
+	handle_errors {
+		openai_error
+	}
+}
+`))
+
+// caddyfile writes the Caddyfile of this setup.
+func (s *setup) caddyfile() (string, error) {
+	for what, text := range map[string]string{"--state-dir": s.StateDir, "--model": s.Model} {
+		// what would end a quoted word or begin a placeholder
+		if strings.ContainsAny(text, "\"{}`\n\r") {
+			return "", fmt.Errorf("%s %q: quotes, braces and line breaks cannot stand in a Caddyfile; choose another", what, text)
+		}
+	}
+	var b strings.Builder
+	if err := caddyfileTemplate.Execute(&b, s); err != nil {
+		return "", err
+	}
+	return b.String(), nil
+}
+
+// splitListen reads the address to listen on: `:port` or `host:port`.
+func splitListen(listen string) (host, port string, err error) {
+	host, port, err = net.SplitHostPort(listen)
+	if err != nil || port == "" || strings.ContainsAny(host, "\"{} \t") {
+		return "", "", fmt.Errorf("--listen %q: give a port or an address and a port, such as :18789 or 127.0.0.1:18789", listen)
+	}
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		return "", "", fmt.Errorf("--listen %q: %q is no port", listen, port)
+	}
+	return host, port, nil
+}

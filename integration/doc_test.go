@@ -1,0 +1,6 @@
+package integration
+
+import (
+	_ "github.com/openai/openai-go/v3"
+	_ "go.uber.org/goleak"
+)

@@ -1,0 +1,52 @@
+package scriptedmodel
+
+// chatTemplate is plain ChatML: each message with its role, then the
+// assistant's turn.
+const chatTemplate = `{{- range .Messages }}<|im_start|>{{ .Role }}
+{{ .Content }}<|im_end|>
+{{ end }}<|im_start|>assistant
+`
+
+// thinkingTemplate is ChatML with thinking. Ollama takes a model for a thinking
+// one if a range over .Messages prints .Thinking between two texts, and takes
+// those texts for the tags (v0.17.4, thinking/template.go).
+const thinkingTemplate = `{{- range .Messages }}<|im_start|>{{ .Role }}
+{{ if .Thinking }}<think>
+{{ .Thinking }}
+</think>
+
+{{ end }}{{ .Content }}<|im_end|>
+{{ end }}<|im_start|>assistant
+{{ if and .IsThinkSet (not .Think) }}` + NoThinking + `{{ end }}`
+
+// toolTemplate is ChatML with tools, in the shape that Qwen 2.5 models use.
+// Ollama takes a model for one with tools if its template uses .Tools, and
+// takes the first text inside {{ if .ToolCalls }} for the tag that begins a
+// call (v0.17.4, server/images.go and tools/template.go).
+const toolTemplate = `{{- if or .System .Tools }}<|im_start|>system
+{{ .System }}
+{{- if .Tools }}
+You may call these functions:
+{{- range .Tools }}
+{"type": "function", "function": {{ json .Function }}}
+{{- end }}
+{{- end }}<|im_end|>
+{{ end }}
+{{- $lastRole := "" }}
+{{- range .Messages }}
+{{- $lastRole = .Role }}
+{{- if eq .Role "user" }}<|im_start|>user
+{{ .Content }}<|im_end|>
+{{ else if eq .Role "assistant" }}<|im_start|>assistant
+{{ .Content }}
+{{- if .ToolCalls }}<tool_call>
+{{ range .ToolCalls }}{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}
+{{ end }}</tool_call>
+{{- end }}<|im_end|>
+{{ else if eq .Role "tool" }}<|im_start|>user
+<tool_response>
+{{ .Content }}
+</tool_response><|im_end|>
+{{ end }}
+{{- end }}<|im_start|>assistant
+{{ if eq $lastRole "tool" }}` + ToolResult + `{{ else if not .Tools }}` + NoTools + `{{ end }}`

@@ -1,0 +1,94 @@
+package token
+
+import (
+	"bytes"
+	"math"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Claims are the statements of a verified token, by name.
+type Claims map[string]any
+
+// Subject is who the token speaks for.
+func (c Claims) Subject() string {
+	sub, _ := c["sub"].(string)
+	return sub
+}
+
+// maxDepth bounds how deep a header or claims set may nest.
+const maxDepth = 8
+
+// decodeStrictly reads one JSON object. Unlike encoding/json, the decoder
+// refuses duplicate names and invalid UTF-8 and takes names literally: there,
+// `"EXP"` or a second `exp` overrides the first.
+func decodeStrictly(data []byte) (map[string]any, bool) {
+	if tooDeep(data) {
+		return nil, false
+	}
+	var object map[string]any
+	if err := json.Unmarshal(data, &object); err != nil || object == nil {
+		return nil, false
+	}
+	return object, true
+}
+
+func tooDeep(data []byte) bool {
+	dec := jsontext.NewDecoder(bytes.NewReader(data))
+	for {
+		if _, err := dec.ReadToken(); err != nil {
+			return false // the end, or what json.Unmarshal will refuse too
+		}
+		if dec.StackDepth() > maxDepth {
+			return true
+		}
+	}
+}
+
+// date reads a NumericDate (RFC 7519 section 2). Outside of the years 2001 to
+// 5138 it is taken for an error, such as milliseconds; so the arithmetic on it
+// cannot overflow.
+func (c Claims) date(name string) (t time.Time, present, valid bool) {
+	value, present := c[name]
+	if !present {
+		return t, false, false
+	}
+	seconds, ok := value.(float64)
+	if !ok || seconds < 1e9 || seconds > 1e11 {
+		return t, true, false
+	}
+	whole, fraction := math.Modf(seconds)
+	return time.Unix(int64(whole), int64(fraction*1e9)), true, true
+}
+
+// speaksFor reports whether the claim, a string or an array of strings, names value.
+func (c Claims) speaksFor(claim, value string) bool {
+	switch v := c[claim].(type) {
+	case string:
+		return v == value
+	case []any:
+		for _, one := range v {
+			if one == value {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// plainName reports whether s can stand for somebody in a log line without
+// deceiving its reader: no control characters, none that turn the direction of
+// the text.
+func plainName(s string) bool {
+	if s == "" || len(s) > 256 || !utf8.ValidString(s) {
+		return false
+	}
+	return !strings.ContainsFunc(s, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+	})
+}

@@ -1,0 +1,164 @@
+package ollamaadapter
+
+import (
+	"bytes"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
+)
+
+// maxAnswer bounds an answer that is not streamed, in bytes.
+const maxAnswer = 64 << 20
+
+// upstreamAnswer is the ResponseWriter that the upstream's answer is written to.
+// It keeps all of the answer from the client but what deliver makes of it: its
+// header map is its own, and a flush of the upstream's is none of the client's.
+type upstreamAnswer struct {
+	header http.Header
+	status int
+	// deliver takes each piece of a 200's body; if nil, body collects it, as it
+	// does for every other status.
+	deliver func(piece []byte) error
+	body    bytes.Buffer
+}
+
+func (a *upstreamAnswer) Header() http.Header { return a.header }
+
+func (a *upstreamAnswer) WriteHeader(status int) {
+	if status >= 200 && a.status == 0 { // 1xx are not the answer
+		a.status = status
+	}
+}
+
+var errAnswerTooLarge = errors.New("the model server's answer is too large")
+
+func (a *upstreamAnswer) Write(piece []byte) (int, error) {
+	a.WriteHeader(http.StatusOK)
+	if a.status == http.StatusOK && a.deliver != nil {
+		if err := a.deliver(piece); err != nil {
+			return 0, err
+		}
+		return len(piece), nil
+	}
+	if a.body.Len()+len(piece) > maxAnswer {
+		return 0, errAnswerTooLarge
+	}
+	return a.body.Write(piece)
+}
+
+// FlushError does nothing, and so keeps reverse_proxy's flushing, part of which
+// happens on another goroutine, away from the client.
+func (a *upstreamAnswer) FlushError() error { return nil }
+
+// receive runs the upstream and writes its answer to a. cut is true if the
+// answer broke off: reverse_proxy tells that by a panic, as does net/http's.
+func (a *upstreamAnswer) receive(next caddyhttp.Handler, out *http.Request) (cut bool, err error) {
+	defer func() {
+		if p := recover(); p == http.ErrAbortHandler {
+			cut = true
+		} else if p != nil {
+			panic(p)
+		}
+	}()
+	return false, next.ServeHTTP(a, out)
+}
+
+// fetch gets an answer whole. A nil body without an error means that there is
+// nobody to answer any more.
+func fetch(w http.ResponseWriter, out *http.Request, next caddyhttp.Handler) (body []byte, err error) {
+	answer := &upstreamAnswer{header: make(http.Header)}
+	cut, err := answer.receive(next, out)
+	switch {
+	case clientLeft(out):
+		w.WriteHeader(record.StatusClientGone) // for the access log
+		return nil, leave(out)
+	case err != nil:
+		return nil, err
+	case cut:
+		return nil, incomplete(out, translate.ErrCutShort)
+	case answer.status != http.StatusOK:
+		return nil, upstreamFault(out, answer.status, answer.body.Bytes())
+	}
+	return answer.body.Bytes(), nil
+}
+
+// streamChat passes an answer on as it comes.
+func streamChat(w http.ResponseWriter, out *http.Request, next caddyhttp.Handler, stream *translate.Stream) error {
+	client := &eventWriter{client: w, record: record.From(out.Context())}
+	answer := &upstreamAnswer{header: make(http.Header)}
+	answer.deliver = func(piece []byte) error {
+		events, err := stream.Write(piece)
+		return errors.Join(client.send(events), err)
+	}
+	_, err := answer.receive(next, out)
+	if err == nil && answer.status == http.StatusOK {
+		var events []byte
+		events, err = stream.Close()
+		err = errors.Join(client.send(events), err)
+		note(out, stream.Summary())
+		if stream.Done() && client.err == nil {
+			return nil
+		}
+	}
+	switch {
+	case client.err != nil, clientLeft(out):
+		if !client.begun {
+			w.WriteHeader(record.StatusClientGone) // for the access log
+		}
+		return leave(out)
+	case answer.status == 0 && err != nil:
+		return err // the upstream could not be asked: Caddy knows the status
+	case answer.status != http.StatusOK:
+		return upstreamFault(out, answer.status, answer.body.Bytes())
+	case !client.begun:
+		return incomplete(out, err)
+	}
+	client.record.Explain(record.UpstreamError)
+	_, fault := translate.AnswerFault(err)
+	if client.send(translate.FailureEvent(fault)) != nil {
+		return leave(out)
+	}
+	return nil
+}
+
+// clientLeft reports whether the client has closed its connection.
+func clientLeft(r *http.Request) bool { return r.Context().Err() != nil }
+
+// leave ends a request whose client has left.
+func leave(r *http.Request) error {
+	record.From(r.Context()).Explain(record.ClientGone)
+	return nil
+}
+
+// eventWriter sends events to the client.
+type eventWriter struct {
+	client http.ResponseWriter
+	record *record.Record
+	begun  bool
+	err    error // from writing to the client
+}
+
+// send writes and flushes events, if there are any. The first ones begin the answer.
+func (e *eventWriter) send(events []byte) error {
+	if len(events) == 0 || e.err != nil {
+		return e.err
+	}
+	if !e.begun {
+		e.begun = true
+		e.record.TimeToFirstChunk = time.Since(e.record.Start)
+		header := e.client.Header()
+		header.Set("Content-Type", "text/event-stream")
+		header.Set("Cache-Control", "no-cache")
+		header.Set("X-Accel-Buffering", "no") // for an nginx further out
+		e.client.WriteHeader(http.StatusOK)
+	}
+	if _, e.err = e.client.Write(events); e.err == nil {
+		e.err = http.NewResponseController(e.client).Flush()
+	}
+	return e.err
+}

@@ -1,0 +1,53 @@
+package ollamaadapter
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"io"
+	"net/http"
+	"regexp"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/go-json-experiment/json"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+)
+
+// plainID is what a client may call a conversation: visible ASCII, and not much of it.
+var plainID = regexp.MustCompile(`^[\x21-\x7e]{1,128}$`)
+
+// conversationID names the conversation that a request belongs to: as the client
+// calls it, or else by a hash of who speaks and how the conversation opened,
+// which stays the same as it grows.
+func conversationID(r *http.Request, req *openai.ChatRequest) string {
+	var fromMetadata string
+	if value, ok := req.Metadata["conversation_id"]; ok && value.Kind() == '"' {
+		_ = json.Unmarshal(value, &fromMetadata) // a valid JSON string
+	}
+	for _, id := range []string{r.Header.Get("X-Conversation-Id"), fromMetadata, req.PromptCacheKey} {
+		if plainID.MatchString(id) {
+			return id
+		}
+	}
+	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	subject, _ := repl.GetString("http.auth.user.id")
+	hash := sha256.New()
+	writePart(hash, subject)
+	for _, m := range req.Messages {
+		writePart(hash, m.Role)
+		writePart(hash, m.Content.Text)
+		for _, part := range m.Content.Parts {
+			writePart(hash, part.Text)
+			writePart(hash, part.ImageURL.URL)
+		}
+		if m.Role == "user" {
+			break
+		}
+	}
+	return "conv_" + hex.EncodeToString(hash.Sum(nil)[:16])
+}
+
+// writePart writes s so that no two lists of parts hash alike.
+func writePart(w io.Writer, s string) {
+	_, _ = io.WriteString(w, s+"\x00") // a hash never fails
+}

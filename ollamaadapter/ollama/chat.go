@@ -1,0 +1,85 @@
+// Package ollama has the shapes of Ollama's native API that the adapter uses
+// (server/routes.go and api/types.go of Ollama, v0.1.45 to v0.33).
+package ollama
+
+import (
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ChatRequest is the body of POST /api/chat.
+type ChatRequest struct {
+	Model    string         `json:"model"`
+	Messages []Message      `json:"messages"`
+	Stream   bool           `json:"stream"` // Ollama's own default is true
+	Format   jsontext.Value `json:"format,omitempty"`
+	Tools    []Tool         `json:"tools,omitempty"`
+	Options  map[string]any `json:"options,omitempty"`
+	// Think is nil for the model's own default.
+	Think *bool `json:"think,omitzero"`
+}
+
+// Message of a conversation. Images are base64 without a data URL's prefix.
+type Message struct {
+	Role       string     `json:"role"`
+	Content    string     `json:"content"`
+	Thinking   string     `json:"thinking,omitempty"`
+	Images     []string   `json:"images,omitempty"`
+	ToolCalls  []ToolCall `json:"tool_calls,omitempty"`
+	ToolName   string     `json:"tool_name,omitempty"`    // read by Ollama's Go templates
+	ToolCallID string     `json:"tool_call_id,omitempty"` // read by Jinja templates
+}
+
+// ToolCall asks for a function. Ollama may leave out the id, and counts Index in
+// its own way; both are the adapter's business.
+type ToolCall struct {
+	ID       string       `json:"id,omitempty"`
+	Function FunctionCall `json:"function"`
+}
+
+// FunctionCall has its arguments as an object, not within a string.
+type FunctionCall struct {
+	Index     int            `json:"index,omitempty"`
+	Name      string         `json:"name"`
+	Arguments jsontext.Value `json:"arguments"`
+}
+
+// Tool is a function that the model may ask for.
+type Tool struct {
+	Type     string   `json:"type"`
+	Function Function `json:"function"`
+}
+
+// Function describes a Tool. Ollama wants Parameters to be an object schema.
+type Function struct {
+	Name        string         `json:"name"`
+	Description string         `json:"description,omitempty"`
+	Parameters  jsontext.Value `json:"parameters"`
+}
+
+// ChatResponse is the answer, or one line of a streamed one. The counts are
+// left out when zero, and come with Done only.
+type ChatResponse struct {
+	Model           string  `json:"model"`
+	Message         Message `json:"message"`
+	Done            bool    `json:"done"`
+	DoneReason      string  `json:"done_reason,omitzero"` // stop, length, load, unload, or nothing
+	PromptEvalCount int     `json:"prompt_eval_count,omitzero"`
+	EvalCount       int     `json:"eval_count,omitzero"`
+	// Error stands alone in a line when Ollama fails after it began to answer.
+	Error string `json:"error,omitzero"`
+}
+
+// Tags is the answer to GET /api/tags.
+type Tags struct {
+	Models []Tag `json:"models"`
+}
+
+// Tag is one installed model.
+type Tag struct {
+	Name       string    `json:"name"`
+	Model      string    `json:"model"`
+	ModifiedAt time.Time `json:"modified_at"`
+	Digest     string    `json:"digest"`
+}

@@ -1,0 +1,156 @@
+package openai
+
+import (
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ChatRequest is the body of POST /v1/chat/completions. Fields it does not name
+// are accepted and ignored, as SDKs expect of compatible servers. Pointers tell
+// a field left out (or null) from one that is zero.
+type ChatRequest struct {
+	Model    string    `json:"model"`
+	Messages []Message `json:"messages"`
+
+	Stream        bool           `json:"stream"`
+	StreamOptions *StreamOptions `json:"stream_options"`
+
+	Temperature         *float64 `json:"temperature"`
+	TopP                *float64 `json:"top_p"`
+	FrequencyPenalty    *float64 `json:"frequency_penalty"`
+	PresencePenalty     *float64 `json:"presence_penalty"`
+	Seed                *int64   `json:"seed"`
+	MaxTokens           *int64   `json:"max_tokens"`
+	MaxCompletionTokens *int64   `json:"max_completion_tokens"`
+	Stop                Stop     `json:"stop"`
+
+	Tools          []Tool          `json:"tools"`
+	ToolChoice     jsontext.Value  `json:"tool_choice"`
+	ResponseFormat *ResponseFormat `json:"response_format"`
+
+	ReasoningEffort string `json:"reasoning_effort"`
+
+	// What Ollama has no counterpart for: asking for more than the default is
+	// refused rather than ignored.
+	N           *int64                    `json:"n"`
+	LogitBias   jsontext.Value            `json:"logit_bias"`
+	Logprobs    bool                      `json:"logprobs"`
+	TopLogprobs *int64                    `json:"top_logprobs"`
+	Modalities  []string                  `json:"modalities"`
+	Audio       jsontext.Value            `json:"audio"`
+	Functions   []jsontext.Value          `json:"functions"`
+	Metadata    map[string]jsontext.Value `json:"metadata"`
+	// PromptCacheKey is the same for all turns of a conversation, where a client sends it.
+	PromptCacheKey string `json:"prompt_cache_key"`
+}
+
+// StreamOptions is ChatRequest.StreamOptions.
+type StreamOptions struct {
+	IncludeUsage bool `json:"include_usage"`
+}
+
+// Message is one message of a conversation.
+type Message struct {
+	Role       string     `json:"role"`
+	Content    Content    `json:"content"`
+	ToolCalls  []ToolCall `json:"tool_calls"`
+	ToolCallID string     `json:"tool_call_id"`
+	Name       string     `json:"name"`
+	// Reasoning of an earlier answer, under both names that clients send it back.
+	Reasoning        string `json:"reasoning"`
+	ReasoningContent string `json:"reasoning_content"`
+}
+
+// Content is a message's content: a string, null, or an array of parts.
+type Content struct {
+	Text  string
+	Parts []Part
+	// Present is false for null and for a message without content.
+	Present bool
+}
+
+// UnmarshalJSONFrom reads any of the three forms.
+func (c *Content) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	switch dec.PeekKind() {
+	case 'n':
+		return dec.SkipValue()
+	case '[':
+		c.Present = true
+		return json.UnmarshalDecode(dec, &c.Parts)
+	default:
+		c.Present = true
+		return json.UnmarshalDecode(dec, &c.Text)
+	}
+}
+
+// Part is one part of a message's content.
+type Part struct {
+	Type     string   `json:"type"`
+	Text     string   `json:"text"`
+	Refusal  string   `json:"refusal"`
+	ImageURL ImageURL `json:"image_url"`
+}
+
+// ImageURL is an image: `{"url": …}`, or the bare URL that some clients send.
+type ImageURL struct {
+	URL string
+}
+
+// UnmarshalJSONFrom reads both forms.
+func (u *ImageURL) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if dec.PeekKind() == '"' {
+		return json.UnmarshalDecode(dec, &u.URL)
+	}
+	var object struct {
+		URL string `json:"url"`
+	}
+	err := json.UnmarshalDecode(dec, &object)
+	u.URL = object.URL
+	return err
+}
+
+// ToolCall is a call of a tool that the model has asked for.
+type ToolCall struct {
+	ID       string       `json:"id"`
+	Type     string       `json:"type"`
+	Function FunctionCall `json:"function"`
+}
+
+// FunctionCall names the function called and its arguments, a JSON object within a string.
+type FunctionCall struct {
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"`
+}
+
+// Tool is a function that the model may ask for.
+type Tool struct {
+	Type     string   `json:"type"`
+	Function Function `json:"function"`
+}
+
+// Function describes a Tool. Parameters is a JSON schema.
+type Function struct {
+	Name        string         `json:"name"`
+	Description string         `json:"description"`
+	Parameters  jsontext.Value `json:"parameters"`
+}
+
+// ResponseFormat asks for text, any JSON object, or JSON of a schema.
+type ResponseFormat struct {
+	Type       string `json:"type"`
+	JSONSchema struct {
+		Schema jsontext.Value `json:"schema"`
+	} `json:"json_schema"`
+}
+
+// Stop is the sequences that end an answer: one string, several, or null.
+type Stop []string
+
+// UnmarshalJSONFrom reads any of the three forms.
+func (s *Stop) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
+	if dec.PeekKind() == '"' {
+		*s = make(Stop, 1)
+		return json.UnmarshalDecode(dec, &(*s)[0])
+	}
+	return json.UnmarshalDecode(dec, (*[]string)(s))
+}

@@ -1,0 +1,57 @@
+package ollamaadapter
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+)
+
+func init() {
+	caddy.RegisterModule(ErrorHandler{})
+}
+
+// ErrorHandler answers an error in the shape that OpenAI's SDKs read, so that
+// they can show the reason:
+//
+//	{"error":{"message":"…","type":"…","param":null,"code":"…"}}
+//
+// Use it within `handle_errors`. Errors of this repository's handlers bring their
+// own words; every other error gets words by its status, never its own text,
+// which is for the log.
+type ErrorHandler struct{}
+
+// CaddyModule returns the Caddy module information.
+func (ErrorHandler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.openai_error",
+		New: func() caddy.Module { return new(ErrorHandler) },
+	}
+}
+
+func (*ErrorHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	cause, _ := r.Context().Value(caddyhttp.ErrorCtxKey).(error)
+	status := http.StatusInternalServerError
+	if he, ok := errors.AsType[caddyhttp.HandlerError](cause); ok && he.StatusCode != 0 {
+		status = he.StatusCode
+	}
+	answer, ok := errors.AsType[*openai.Error](cause)
+	if !ok {
+		answer = openai.ErrorOf(status)
+	}
+	header := w.Header()
+	for _, name := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified"} {
+		header.Del(name) // of the answer that the error came instead of
+	}
+	header.Set("Content-Type", "application/json")
+	header.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, err := w.Write(answer.JSON())
+	return err
+}
+
+// Interface guard
+var _ caddyhttp.MiddlewareHandler = (*ErrorHandler)(nil)

@@ -1,0 +1,101 @@
+package ollamaadapter
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+)
+
+// endpoint finds what serves the request by its exact method and path. A path
+// that is written in any other way than ours is not served: what one program
+// takes for /v1/models another may take for something else.
+func (h *Handler) endpoint(w http.ResponseWriter, r *http.Request) (serve serveFunc, err error) {
+	path := strings.TrimPrefix(r.URL.Path, "/v1")
+	if r.URL.RawPath != "" { // it has escapes that it does not need
+		path = ""
+	}
+	method := ""
+	switch path {
+	case "/chat/completions":
+		method, serve = http.MethodPost, h.serveChat
+	case "/models":
+		method, serve = http.MethodGet, h.serveModels
+	default:
+		return nil, caddyhttp.Error(http.StatusNotFound, openai.ErrorOf(http.StatusNotFound))
+	}
+	if r.Method != method {
+		w.Header().Set("Allow", method)
+		return nil, caddyhttp.Error(http.StatusMethodNotAllowed, openai.ErrorOf(http.StatusMethodNotAllowed))
+	}
+	return serve, nil
+}
+
+// serveFunc serves one endpoint; next is the upstream.
+type serveFunc = func(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error
+
+// readBody reads the body to its end. That matters beyond the content: as long as
+// a body of HTTP/1 is unread, net/http does not notice that the client has left.
+func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+		return nil, caddyhttp.Error(http.StatusUnsupportedMediaType, &openai.Error{
+			Message: "compressed request bodies are not supported", Type: openai.TypeInvalidRequest, Code: openai.CodeUnsupported,
+		})
+	}
+	if r.ContentLength > h.MaxBody {
+		return nil, tooLarge()
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.MaxBody))
+	if err == nil {
+		return body, nil
+	}
+	if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
+		return nil, tooLarge()
+	}
+	if _, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
+		return nil, err // from Caddy's request_body
+	}
+	if r.Context().Err() != nil {
+		record.From(r.Context()).Explain(record.ClientGone)
+		return nil, caddyhttp.Error(record.StatusClientGone, err)
+	}
+	return nil, caddyhttp.Error(http.StatusBadRequest, &openai.Error{
+		Message: "the request body could not be read", Type: openai.TypeInvalidRequest, Code: openai.CodeInvalidJSON,
+	})
+}
+
+func tooLarge() error {
+	return caddyhttp.Error(http.StatusRequestEntityTooLarge, openai.ErrorOf(http.StatusRequestEntityTooLarge))
+}
+
+// upstreamRequest makes the request for Ollama from constants and body; of the
+// client's it keeps the context, the request id and the trace.
+func upstreamRequest(r *http.Request, method, path string, body []byte) *http.Request {
+	out := r.WithContext(r.Context())
+	out.Method = method
+	out.URL = &url.URL{Path: path}
+	out.RequestURI = path
+	// On a loopback address Ollama answers 403 to any Host that is not local
+	// (ollama#3269). reverse_proxy's `header_up Host` can still set another.
+	out.Host = "localhost"
+	out.Header = http.Header{"Accept": {"application/json"}}
+	for _, name := range []string{"X-Request-Id", "Traceparent", "Tracestate"} {
+		if values := r.Header.Values(name); len(values) > 0 {
+			out.Header[name] = values
+		}
+	}
+	out.Trailer, out.TransferEncoding = nil, nil
+	out.Body, out.ContentLength = http.NoBody, int64(len(body))
+	if body != nil {
+		out.Header.Set("Content-Type", "application/json")
+		out.Body = io.NopCloser(bytes.NewReader(body))
+	}
+	return out
+}

@@ -1,0 +1,58 @@
+// Package translate turns OpenAI's requests into Ollama's native ones and
+// Ollama's answers into OpenAI's. It is pure: no HTTP, no Caddy, no clock.
+package translate
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+)
+
+// DecodeChat reads the body of a chat request. Its error is an *openai.Error
+// that names the field at fault.
+func DecodeChat(body []byte) (*openai.ChatRequest, error) {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil, &openai.Error{
+			Message: "the request has no body", Type: openai.TypeInvalidRequest, Code: openai.CodeInvalidJSON,
+		}
+	}
+	req := new(openai.ChatRequest)
+	err := json.Unmarshal(body, req)
+	if err == nil {
+		return req, nil
+	}
+	semantic, ok := errors.AsType[*json.SemanticError](err)
+	if !ok || errors.As(semantic.Err, new(*jsontext.SyntacticError)) {
+		return nil, &openai.Error{
+			Message: "the request body is not valid JSON", Type: openai.TypeInvalidRequest, Code: openai.CodeInvalidJSON,
+		}
+	}
+	return nil, &openai.Error{
+		Message: "wrong type", Type: openai.TypeInvalidRequest, Code: openai.CodeInvalidType,
+		Param: param(semantic.JSONPointer),
+	}
+}
+
+// param writes a JSON pointer as OpenAI names fields: /messages/0/content is
+// messages[0].content. It names only fields that the request type has, so that
+// no error repeats a client's input.
+func param(pointer jsontext.Pointer) string {
+	var b strings.Builder
+	for name := range pointer.Tokens() {
+		if _, err := strconv.Atoi(name); err == nil {
+			b.WriteString("[" + name + "]")
+			continue
+		}
+		if b.Len() > 0 {
+			b.WriteByte('.')
+		}
+		b.WriteString(name)
+	}
+	return b.String()
+}

@@ -1,0 +1,91 @@
+package translate
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+)
+
+// UpstreamFault turns an error answer of Ollama's into the status and error that
+// the client gets. What the request caused stays the client's to mend; what tells
+// of our own set-up (401, 403, 405, 413 from Ollama) is a bad gateway.
+//
+// Ollama's text is not passed on: it names internals, and repeats the client's
+// input.
+func UpstreamFault(status int, body []byte) (int, *openai.Error) {
+	text := strings.ToLower(upstreamText(body))
+	switch status {
+	case http.StatusNotFound:
+		// also Ollama's plain 404 page, if the upstream is no Ollama; then
+		// nothing says that a model is missing
+		if !strings.Contains(text, "model") {
+			return http.StatusBadGateway, openai.ErrorOf(http.StatusBadGateway)
+		}
+		return http.StatusNotFound, ModelNotFound()
+	case http.StatusBadRequest:
+		return http.StatusBadRequest, badRequest(text)
+	case http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return status, openai.ErrorOf(status)
+	case http.StatusTooManyRequests: // a cloud-hosted model's limit
+		return http.StatusServiceUnavailable, openai.ErrorOf(http.StatusServiceUnavailable)
+	default:
+		return http.StatusBadGateway, openai.ErrorOf(http.StatusBadGateway)
+	}
+}
+
+// ModelNotFound is the one wording for a model that is not there, or not for this client.
+func ModelNotFound() *openai.Error {
+	return &openai.Error{
+		Message: "the model does not exist or you have no access to it",
+		Type:    openai.TypeInvalidRequest, Param: "model", Code: openai.CodeModelNotFound,
+	}
+}
+
+// badRequest says what it was about a request that Ollama refused, as far as its
+// text is known (server/routes.go, v0.17.4 and later).
+func badRequest(text string) *openai.Error {
+	e := &openai.Error{
+		Message: "the model server refused the request", Type: openai.TypeInvalidRequest, Code: openai.CodeInvalidValue,
+	}
+	switch {
+	case strings.Contains(text, "exceeds the available context size"), strings.Contains(text, "exceeds the context length"):
+		e.Message, e.Param, e.Code = "the conversation is longer than the model's context", "messages", openai.CodeContextLength
+	case strings.Contains(text, "does not support tools"):
+		e.Message, e.Param, e.Code = "the model does not support tools", "tools", openai.CodeUnsupported
+	case strings.Contains(text, "does not support chat"):
+		e.Message, e.Param, e.Code = "the model does not support chat", "model", openai.CodeUnsupported
+	case strings.Contains(text, "model name"):
+		e.Message, e.Param = "the model's name is not valid", "model"
+	}
+	return e
+}
+
+// upstreamText is the text of Ollama's `{"error": "text"}`. Other bodies have none.
+func upstreamText(body []byte) string {
+	var object struct {
+		Error string `json:"error"`
+	}
+	if json.Unmarshal(body, &object) != nil {
+		return ""
+	}
+	return object.Error
+}
+
+// AnswerFault is the status and error for an answer that was begun with 200 and
+// could not be completed; err is one of this package's errors.
+func AnswerFault(err error) (int, *openai.Error) {
+	e := openai.ErrorOf(http.StatusBadGateway)
+	switch {
+	case errors.Is(err, ErrCutShort):
+		e.Message = "the model server's answer was cut short"
+	case errors.Is(err, ErrUpstream):
+		e.Message = "the model server failed while answering"
+	case errors.Is(err, ErrGarbage):
+		e.Message = "the model server's answer cannot be read"
+	}
+	return http.StatusBadGateway, e
+}

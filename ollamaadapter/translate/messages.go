@@ -1,0 +1,186 @@
+package translate
+
+import (
+	"encoding/base64"
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+)
+
+// roles maps OpenAI's roles to Ollama's. Ollama takes any role, but its templates
+// drop messages of roles that they do not know, developer among them.
+var roles = map[string]string{
+	"system":    "system",
+	"developer": "system",
+	"user":      "user",
+	"assistant": "assistant",
+	"tool":      "tool",
+	"function":  "tool",
+}
+
+func messages(in []openai.Message) ([]ollama.Message, error) {
+	if len(in) == 0 {
+		// Ollama would load the model and answer nothing
+		return nil, missing("messages")
+	}
+	out := make([]ollama.Message, 0, len(in))
+	for i := range in {
+		message, err := message(in, i)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, message)
+	}
+	return out, nil
+}
+
+// message translates one message of a conversation.
+func message(in []openai.Message, i int) (ollama.Message, error) {
+	m := &in[i]
+	at := fmt.Sprintf("messages[%d]", i)
+	role, known := roles[m.Role]
+	if !known {
+		return ollama.Message{}, invalid(at+".role", "must be system, developer, user, assistant or tool")
+	}
+	out := ollama.Message{Role: role}
+	var err error
+	if out.Content, out.Images, err = content(m.Content, at+".content"); err != nil {
+		return ollama.Message{}, err
+	}
+	switch role {
+	case "assistant":
+		out.Thinking = m.ReasoningContent
+		if out.Thinking == "" {
+			out.Thinking = m.Reasoning
+		}
+		out.ToolCalls, err = toolCalls(m.ToolCalls, at+".tool_calls")
+	case "tool":
+		out.ToolCallID = m.ToolCallID
+		out.ToolName = toolName(in, i)
+	}
+	return out, err
+}
+
+// content keeps a message in one piece: its texts joined, its images beside them.
+func content(c openai.Content, at string) (text string, images []string, err error) {
+	if c.Parts == nil {
+		return c.Text, nil, nil
+	}
+	var texts []string
+	for i, part := range c.Parts {
+		at := fmt.Sprintf("%s[%d]", at, i)
+		switch part.Type {
+		case "text", "input_text", "output_text":
+			texts = append(texts, part.Text)
+		case "refusal":
+			texts = append(texts, part.Refusal)
+		case "image_url":
+			image, err := image(part.ImageURL.URL)
+			if err != nil {
+				return "", nil, err
+			}
+			images = append(images, image)
+		default:
+			return "", nil, invalid(at+".type", "must be text, image_url or refusal")
+		}
+	}
+	return strings.Join(texts, "\n"), images, nil
+}
+
+// image takes the base64 text out of a data URL. No URL is ever fetched: the
+// gateway stands where it can reach what the client must not (SSRF).
+func image(url string) (string, error) {
+	prefix, data, found := strings.Cut(url, ",")
+	switch strings.ToLower(prefix) {
+	case "data:image/png;base64", "data:image/jpeg;base64", "data:image/jpg;base64", "data:image/webp;base64":
+	default:
+		found = false
+	}
+	if !found {
+		return "", invalid("messages", "images must be data URLs of png, jpeg or webp in base64; other URLs are not fetched")
+	}
+	if _, err := base64.StdEncoding.DecodeString(data); err != nil {
+		return "", invalid("messages", "the image is not valid base64")
+	}
+	return data, nil
+}
+
+// toolCalls turns the calls of an earlier answer back into Ollama's form. The
+// order of the arguments' keys stays: models see it.
+func toolCalls(in []openai.ToolCall, at string) ([]ollama.ToolCall, error) {
+	var out []ollama.ToolCall
+	for i, call := range in {
+		at := fmt.Sprintf("%s[%d].function", at, i)
+		if call.Function.Name == "" {
+			return nil, missing(at + ".name")
+		}
+		arguments := jsontext.Value(call.Function.Arguments)
+		if strings.TrimSpace(call.Function.Arguments) == "" {
+			arguments = jsontext.Value("{}")
+		}
+		if !arguments.IsValid() || arguments.Kind() != '{' {
+			return nil, invalid(at+".arguments", "must be a JSON object within a string")
+		}
+		out = append(out, ollama.ToolCall{ID: call.ID, Function: ollama.FunctionCall{
+			Index: i, Name: call.Function.Name, Arguments: arguments,
+		}})
+	}
+	return out, nil
+}
+
+// toolName finds which tool the result in[i] is of: by its own name, or by the
+// call with the same id in the nearest answer before, or else by its place among
+// the results, because some clients alter ids.
+func toolName(in []openai.Message, i int) string {
+	result := &in[i]
+	if result.Name != "" {
+		return result.Name
+	}
+	place := 0
+	for j := i - 1; j >= 0; j-- {
+		if calls := in[j].ToolCalls; len(calls) > 0 {
+			for _, call := range calls {
+				if call.ID == result.ToolCallID {
+					return call.Function.Name
+				}
+			}
+			if place < len(calls) {
+				return calls[place].Function.Name
+			}
+			return ""
+		}
+		if roles[in[j].Role] == "tool" {
+			place++
+		}
+	}
+	return ""
+}
+
+// mergeSystem folds all system text into the first user message, for templates
+// that know no system role. Without a user message the text becomes one.
+func mergeSystem(in []ollama.Message) []ollama.Message {
+	var system []string
+	out := make([]ollama.Message, 0, len(in))
+	for _, m := range in {
+		if m.Role == "system" {
+			system = append(system, m.Content)
+			continue
+		}
+		out = append(out, m)
+	}
+	if len(system) == 0 {
+		return in
+	}
+	text := strings.Join(system, "\n\n")
+	for i := range out {
+		if out[i].Role == "user" {
+			out[i].Content = text + "\n\n" + out[i].Content
+			return out
+		}
+	}
+	return append([]ollama.Message{{Role: "user", Content: text}}, out...)
+}
