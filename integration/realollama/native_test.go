@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 	"testing"
-	"time"
 )
 
 // object is a JSON object that a test writes.
@@ -102,47 +100,4 @@ func chat(t *testing.T, s *Server, body object) answer {
 
 func user(text string) object {
 	return object{"role": "user", "content": text}
-}
-
-// awaitUnloaded asks Ollama to unload a model and returns when it has. Ollama
-// unloads a model only when no request uses it any more, so this shows that
-// none does.
-func awaitUnloaded(ctx context.Context, s *Server, model string) error {
-	response, err := s.post(ctx, "/api/chat", object{"model": model, "keep_alive": 0})
-	if err != nil {
-		return err
-	}
-	response.Body.Close()
-	ticker := time.NewTicker(readyPoll)
-	defer ticker.Stop()
-	for {
-		loaded, err := loadedModels(ctx, s)
-		if err != nil {
-			return err
-		}
-		if !strings.Contains(loaded, model) {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-ticker.C:
-		}
-	}
-}
-
-// loadedModels returns the answer of /api/ps.
-func loadedModels(ctx context.Context, s *Server) (string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.URL+"/api/ps", nil)
-	if err != nil {
-		return "", err
-	}
-	request.Close = true
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return "", err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return string(body), err
 }

@@ -145,7 +145,7 @@ func checkCancel(t *testing.T, s *Server) {
 
 	deadline, stop := context.WithTimeout(t.Context(), 20*time.Second)
 	defer stop()
-	if err := awaitUnloaded(deadline, s, "endless"); err != nil {
+	if err := s.AwaitUnloaded(deadline, "endless"); err != nil {
 		t.Errorf("ollama still works on the cancelled request: %v\n%s", err, s.Log())
 	}
 }

@@ -1,0 +1,160 @@
+package memory_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
+)
+
+// crowd sends one request of each client from first to last, ends those that
+// pass with status and returns how many did.
+func crowd(z *memory.Zone, p memory.Policy, first, last, status int) (admitted int) {
+	for n := first; n <= last; n++ {
+		if ticket, refusal := z.Admit(client(n), p); refusal == nil {
+			admitted++
+			ticket.Release(status)
+		}
+	}
+	return admitted
+}
+
+// What holds: the clients are spread over 64 shards of MaxClients/64 each, rounded
+// down but at least one. So there are never more than MaxClients of them, unless
+// that is less than 64; then there are never more than 64.
+func TestNeverMoreClientsThanAllowed(t *testing.T) {
+	for _, test := range []struct{ allowed, most int }{
+		{1, 64}, {63, 64}, {64, 64}, {100, 64}, {1000, 960}, {10_000, 9984},
+	} {
+		t.Run(fmt.Sprintf("with max_clients %d at most %d", test.allowed, test.most), func(t *testing.T) {
+			z, _ := newZone()
+			p := memory.Policy{Interval: time.Hour, Burst: 1, MaxClients: test.allowed}
+			for n := 0; n < 100_000; n += 500 {
+				crowd(z, p, n, n+499, 200)
+				if clients := z.Clients(); clients > test.most {
+					t.Fatalf("%d clients after %d came", clients, n+500)
+				}
+			}
+			if clients := z.Clients(); clients != test.most {
+				t.Errorf("%d clients, want all places taken: %d", clients, test.most)
+			}
+		})
+	}
+}
+
+func TestClientsThatFindNoRoomAreStillLimited(t *testing.T) {
+	z, clock := newZone()
+	p := memory.Policy{Interval: time.Hour, Burst: 10, MaxClients: 1000}
+	// 960 have a place; the others share the 64 overflow clients
+	if n := crowd(z, p, 0, 99_999, 200); n > 960+64*10 {
+		t.Errorf("%d of 100000 passed, want 1600 at most", n)
+	}
+	clock.advance(time.Hour)
+	if n := crowd(z, p, 1_000_000, 1_099_999, 200); n > 64 {
+		t.Errorf("%d newcomers passed an hour later, want 64 at most", n)
+	}
+}
+
+func TestAFloodOfClientsFreesNoBlockedOne(t *testing.T) {
+	z, clock := newZone()
+	p := strict
+	p.MaxClients = 1000
+	for n := range 10 {
+		block(t, z, client(n), p)
+	}
+	for minute := range 10 {
+		for n := range 10 {
+			refuse(t, z, client(n), p, memory.Blocked)
+		}
+		crowd(z, p, 1000*(minute+1), 1000*(minute+1)+9999, 401)
+		clock.advance(time.Minute)
+	}
+	admit(t, z, client(0), p)
+}
+
+func TestAFloodOfClientsFreesNoSlot(t *testing.T) {
+	z, clock := newZone()
+	p := memory.Policy{Interval: time.Second, Burst: 1, PerClient: 1, MaxClients: 1000}
+	stream := admit(t, z, client(0), p)
+	for hour := range 10 {
+		clock.advance(time.Hour)
+		crowd(z, p, 1000, 20_000+hour, 200)
+	}
+	refuse(t, z, client(0), p, memory.ClientOverCapacity)
+	stream.Release(200)
+	if n := z.InFlight(); n != 0 {
+		t.Errorf("%d in flight, want 0", n)
+	}
+	admit(t, z, client(0), p)
+}
+
+func TestClientsWithoutRoomAreNotBlockedForEachOthersErrors(t *testing.T) {
+	z, _ := newZone()
+	p := strict
+	p.MaxClients = 64
+	crowd(z, p, 0, 9999, 401) // an error keeps each place taken
+	for range 10 {
+		crowd(z, p, 10_000, 19_999, 401)
+	}
+	for n := 20_000; n < 21_000; n++ {
+		admit(t, z, client(n), p).Release(200)
+	}
+}
+
+func TestOverflowFreesWhatItTook(t *testing.T) {
+	z, clock := newZone()
+	p := memory.Policy{Interval: time.Minute, Burst: 100, PerClient: 1, MaxClients: 64}
+	crowd(z, p, 0, 9999, 200)
+	for round := range 3 {
+		var tickets []*memory.Ticket
+		for n := range 10_000 {
+			if ticket, refusal := z.Admit(client(10_000+n), p); refusal == nil {
+				tickets = append(tickets, ticket)
+			}
+		}
+		if len(tickets) != 64 {
+			t.Fatalf("round %d: %d requests at once, want one for each shard's overflow client", round, len(tickets))
+		}
+		// what a ticket took is given back to where it came from, even if its
+		// client has found room in the meantime
+		if round == 1 {
+			clock.advance(24 * time.Hour)
+			crowd(z, p, 10_000, 19_999, 200)
+		}
+		for _, ticket := range tickets {
+			ticket.Release(200)
+		}
+		if n := z.InFlight(); n != 0 {
+			t.Fatalf("round %d: %d in flight, want 0", round, n)
+		}
+	}
+}
+
+func TestForgottenClientsMakeRoom(t *testing.T) {
+	z, clock := newZone()
+	p := memory.Policy{Interval: time.Second, Burst: 10, MaxClients: 1000}
+	for day := range 5 {
+		first := 10_000 * day
+		if n := crowd(z, p, first, first+199, 200); n != 200 {
+			t.Fatalf("day %d: %d of 200 new clients passed, want all", day, n)
+		}
+		clock.advance(24 * time.Hour)
+	}
+	// each newcomer pays for looking at eight old ones: 200 have seen them all
+	if n := z.Clients(); n > 400 {
+		t.Errorf("%d clients are remembered, want but the last days'", n)
+	}
+}
+
+func TestARefusedClientIsNotRemembered(t *testing.T) {
+	z, _ := newZone()
+	p := memory.Policy{Interval: time.Second, Burst: 1, Concurrency: 1, MaxClients: 1_000_000}
+	admit(t, z, client(0), p)
+	if n := crowd(z, p, 1, 10_000, 200); n != 0 {
+		t.Fatalf("%d passed, want none", n)
+	}
+	if n := z.Clients(); n != 1 {
+		t.Errorf("%d clients are remembered, want the one that passed", n)
+	}
+}

@@ -1,0 +1,65 @@
+package memory_test
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// clock is a time that passes only when told.
+type clock struct{ elapsed atomic.Int64 }
+
+func (c *clock) now() time.Time {
+	return time.Unix(1_700_000_000, 0).Add(time.Duration(c.elapsed.Load()))
+}
+
+func (c *clock) advance(d time.Duration) { c.elapsed.Add(int64(d)) }
+
+func newZone() (*memory.Zone, *clock) {
+	c := new(clock)
+	return memory.NewZone(c.now), c
+}
+
+// client is the key of the nth client.
+func client(n int) (key memory.Key) {
+	binary.BigEndian.PutUint64(key[:], uint64(n))
+	return key
+}
+
+// admit expects the request to pass.
+func admit(t *testing.T, z *memory.Zone, key memory.Key, p memory.Policy) *memory.Ticket {
+	t.Helper()
+	ticket, refusal := z.Admit(key, p)
+	if refusal != nil {
+		t.Fatalf("refused (%v, retry after %v), want it admitted", refusal.Reason, refusal.RetryAfter)
+	}
+	return ticket
+}
+
+// refuse expects the request to be refused for the given reason.
+func refuse(t *testing.T, z *memory.Zone, key memory.Key, p memory.Policy, reason memory.Reason) time.Duration {
+	t.Helper()
+	ticket, refusal := z.Admit(key, p)
+	if refusal == nil {
+		ticket.Release(0)
+		t.Fatalf("admitted, want it refused: %v", reason)
+	}
+	if refusal.Reason != reason {
+		t.Fatalf("refused as %v, want %v", refusal.Reason, reason)
+	}
+	return refusal.RetryAfter
+}
+
+// answer lets one request of the client pass, ends it with status and reports
+// whether the client is blocked for it.
+func answer(t *testing.T, z *memory.Zone, key memory.Key, p memory.Policy, status int) (blocked bool) {
+	t.Helper()
+	return admit(t, z, key, p).Release(status)
+}
