@@ -336,6 +336,10 @@ func TestGatewayRefusesToStartHalfProtected(t *testing.T) {
 			if err == nil || !strings.Contains(output.String(), g.file("missing-"+missing)) {
 				t.Errorf("ended with %v and said:\n%s", err, output.String())
 			}
+			// for the files that Caddy itself reads, it knows no line
+			if line := g.configFile() + ":"; missing == "jwt.key" && !strings.Contains(output.String(), line) {
+				t.Errorf("does not name the line %s<n>:\n%s", line, output.String())
+			}
 		})
 	}
 

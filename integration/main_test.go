@@ -31,9 +31,13 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// gatewayBinary builds the gateway once. If the tests look for data races, so
-// does the gateway: its harness fails the test on a report.
+// gatewayBinary is the gateway under test: the one that CADDY_OLLAMA_BIN names,
+// or else one that is built once. If the tests look for data races, so does that
+// one: its harness fails the test on a report.
 var gatewayBinary = sync.OnceValues(func() (string, error) {
+	if given := os.Getenv("CADDY_OLLAMA_BIN"); given != "" {
+		return given, nil
+	}
 	binary := filepath.Join(workDir, "caddy")
 	args := []string{"build", "-o", binary}
 	if raceEnabled {

@@ -46,6 +46,9 @@ type Handler struct {
 	Audience string `json:"audience,omitempty"`
 	// The status for a token that fails: 403 or 401. Default: 403.
 	RejectedStatus int `json:"rejected_status,omitempty"`
+	// Where the Caddyfile has this handler, for messages. The secrets are read only
+	// where Caddy runs, so a missing one is found long after the line was read.
+	Source string `json:"source,omitempty"`
 
 	verifier token.Verifier
 	now      func() time.Time
@@ -79,7 +82,7 @@ func (h *Handler) Provision(caddy.Context) error {
 	for _, secret := range h.Secrets {
 		key, err := resolveSecret(secret)
 		if err != nil {
-			return err
+			return fmt.Errorf("%w%s", err, h.at())
 		}
 		h.verifier.Secrets = append(h.verifier.Secrets, key)
 	}
@@ -99,6 +102,14 @@ func (h *Handler) Validate() error {
 		return fmt.Errorf("rejected_status %d: it must be 403 or 401", h.RejectedStatus)
 	}
 	return nil
+}
+
+// at says where the Caddyfile has this handler, if it comes from one.
+func (h *Handler) at() string {
+	if h.Source == "" {
+		return ""
+	}
+	return ", at " + h.Source
 }
 
 // resolveSecret expands the placeholders of a secret and refuses one that is

@@ -6,6 +6,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
@@ -20,9 +21,11 @@ func init() {
 //	{"error":{"message":"…","type":"…","param":null,"code":"…"}}
 //
 // Use it within `handle_errors`. Errors of this repository's handlers bring their
-// own words; every other error gets words by its status, never its own text,
-// which is for the log.
-type ErrorHandler struct{}
+// own words; every other error gets words by its status, never its own text, which
+// is for the log: what is the server's fault is logged at level ERROR.
+type ErrorHandler struct {
+	logger *zap.Logger
+}
 
 // CaddyModule returns the Caddy module information.
 func (ErrorHandler) CaddyModule() caddy.ModuleInfo {
@@ -32,7 +35,13 @@ func (ErrorHandler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-func (*ErrorHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+// Provision sets up the handler.
+func (e *ErrorHandler) Provision(ctx caddy.Context) error {
+	e.logger = ctx.Logger()
+	return nil
+}
+
+func (e *ErrorHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	cause, _ := r.Context().Value(caddyhttp.ErrorCtxKey).(error)
 	status := http.StatusInternalServerError
 	if he, ok := errors.AsType[caddyhttp.HandlerError](cause); ok && he.StatusCode != 0 {
@@ -43,6 +52,10 @@ func (*ErrorHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyht
 		answer = openai.ErrorOf(status)
 	}
 	header := w.Header()
+	if status >= 500 {
+		e.logger.Error("request failed", zap.Int("status", status),
+			zap.String("request_id", header.Get("X-Request-Id")), zap.Error(cause))
+	}
 	for _, name := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified"} {
 		header.Del(name) // of the answer that the error came instead of
 	}
@@ -53,5 +66,8 @@ func (*ErrorHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyht
 	return err
 }
 
-// Interface guard
-var _ caddyhttp.MiddlewareHandler = (*ErrorHandler)(nil)
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*ErrorHandler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*ErrorHandler)(nil)
+)

@@ -44,69 +44,82 @@ func TestParallelRequestsNeverExceedTheRate(t *testing.T) {
 }
 
 func TestParallelRequestsNeverExceedTheCapacity(t *testing.T) {
-	const concurrency, perClient, clients, rounds = 10, 4, 5, 3000
 	for _, test := range []struct {
-		name       string
-		maxClients int
-		perClient  int64
+		name               string
+		clients, perClient int
+		maxClients         int
+		most               int64 // of one client in flight
 	}{
-		{"when every client has a place", 1_000_000, perClient},
-		{"when clients come, go and share the overflow", 1, concurrency},
+		{"when every client has a place of its own", 5, 4, 1_000_000, 4},
+		{"when clients come, go and share the overflow, where they count too", 300, 2, 1, 4},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			z, clock := newZone()
 			p := strict
-			p.Concurrency, p.PerClient, p.MaxClients = concurrency, perClient, test.maxClients
+			p.Concurrency, p.PerClient, p.MaxClients = 10, test.perClient, test.maxClients
 			p.PenaltyErrors = 1_000_000
-			var all atomic.Int64
-			var each [clients]atomic.Int64
-			var admitted atomic.Int64
+			flights := &flights{each: make([]atomic.Int64, test.clients)}
 			together(func(g int) {
 				random := rand.New(rand.NewPCG(1, uint64(g)))
 				var held []func()
-				for range rounds {
-					n := random.IntN(clients)
+				for range 3000 {
+					n := random.IntN(test.clients)
 					ticket, refusal := z.Admit(client(n), p)
 					if refusal == nil {
-						admitted.Add(1)
-						if now := all.Add(1); now > concurrency {
-							t.Errorf("%d in flight, want %d at most", now, concurrency)
-						}
-						if now := each[n].Add(1); now > test.perClient {
-							t.Errorf("%d of one client in flight, want %d at most", now, test.perClient)
-						}
+						flights.begin(t, n, int64(p.Concurrency), test.most)
 						status := []int{0, 200, 401, 500}[random.IntN(4)]
 						held = append(held, func() {
-							all.Add(-1)
-							each[n].Add(-1)
+							flights.end(n)
 							ticket.Release(status)
 							ticket.Release(status)
 						})
 					}
-					if len(held) > 1 || refusal != nil {
-						for _, release := range held {
-							release()
-						}
+					if len(held) == 2 || refusal != nil {
+						release(held)
 						held = nil
 					}
 					clock.advance(time.Second)
 				}
-				for _, release := range held {
-					release()
-				}
+				release(held)
 			})
+			if n := flights.begun.Load(); n < 1000 {
+				t.Errorf("only %d requests passed", n)
+			}
 			if n := z.InFlight(); n != 0 {
 				t.Errorf("%d in flight at the end, want 0", n)
 			}
-			if admitted.Load() < concurrency {
-				t.Errorf("only %d requests passed", admitted.Load())
+			p.PerClient = 1
+			for n := range test.clients {
+				admit(t, z, client(n), p).Release(200) // has kept no slot of its own
 			}
-			// no client has kept a slot of its own
-			for range perClient {
-				admit(t, z, client(0), p)
-			}
-			refuse(t, z, client(0), p, memory.ClientOverCapacity)
 		})
+	}
+}
+
+// flights counts requests in flight apart from the zone.
+type flights struct {
+	begun, all atomic.Int64
+	each       []atomic.Int64
+}
+
+func (f *flights) begin(t *testing.T, n int, mostOfAll, mostOfOne int64) {
+	f.begun.Add(1)
+	if now := f.all.Add(1); now > mostOfAll {
+		t.Errorf("%d in flight, want %d at most", now, mostOfAll)
+	}
+	if now := f.each[n].Add(1); now > mostOfOne {
+		t.Errorf("%d of one client in flight, want %d at most", now, mostOfOne)
+	}
+}
+
+func (f *flights) end(n int) {
+	f.all.Add(-1)
+	f.each[n].Add(-1)
+}
+
+func release(held []func()) {
+	for _, f := range held {
+		f()
 	}
 }
 

@@ -1,0 +1,164 @@
+package translate_test
+
+import (
+	"errors"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
+)
+
+var identity = translate.Identity{ID: "chatcmpl-1", Created: 1_700_000_000, Model: "m"}
+
+// madeUp are the ids of tool calls that Ollama gave none.
+var madeUp = regexp.MustCompile(`call_[A-Z2-7]{26}`)
+
+func TestCompletion(t *testing.T) {
+	const final = `,"done":true,"done_reason":"stop","prompt_eval_count":3,"eval_count":2}`
+	for _, test := range []struct{ name, body, message, finish string }{
+		{"text", `{"model":"m:latest","message":{"role":"assistant","content":"hi"}` + final,
+			`{"role":"assistant","content":"hi","refusal":null}`, "stop"},
+		{"nothing said is an empty text, not null", `{"model":"m:latest","message":{"role":"assistant","content":""}` + final,
+			`{"role":"assistant","content":"","refusal":null}`, "stop"},
+		{"thinking goes under both names", `{"model":"m:latest","message":{"content":"hi","thinking":"hm"}` + final,
+			`{"role":"assistant","content":"hi","refusal":null,"reasoning":"hm","reasoning_content":"hm"}`, "stop"},
+		{"a tool call has no text beside it but null", `{"model":"m:latest","message":{"content":"","tool_calls":[{"id":"call_1","function":{"index":0,"name":"f","arguments":{"z":1,"a":2}}}]}` + final,
+			`{"role":"assistant","content":null,"refusal":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{\"z\":1,\"a\":2}"}}]}`, "tool_calls"},
+		{"text before a tool call stays", `{"model":"m:latest","message":{"content":"hi","tool_calls":[{"id":"call_1","function":{"name":"f","arguments":{}}}]}` + final,
+			`{"role":"assistant","content":"hi","refusal":null,"tool_calls":[{"id":"call_1","type":"function","function":{"name":"f","arguments":"{}"}}]}`, "tool_calls"},
+		{"calls without ids and arguments get both", `{"model":"m:latest","message":{"tool_calls":[{"function":{"name":"f","arguments":null}},{"function":{"name":"g"}}]}` + final,
+			`{"role":"assistant","content":null,"refusal":null,"tool_calls":[{"id":"ID","type":"function","function":{"name":"f","arguments":"{}"}},{"id":"ID","type":"function","function":{"name":"g","arguments":"{}"}}]}`, "tool_calls"},
+		{"a newer Ollama's fields are ignored", `{"model":"m:latest","created_at":"2026-01-01T00:00:00Z","logprobs":[{}],"total_duration":1.5e300,"message":{"content":"hi","x":1}` + final,
+			`{"role":"assistant","content":"hi","refusal":null}`, "stop"},
+		{"a name twice is no reason to fail", `{"model":"m:latest","model":"m:latest","message":{"content":"hi"}` + final,
+			`{"role":"assistant","content":"hi","refusal":null}`, "stop"},
+		{"half a rune is replaced", "{\"model\":\"m:latest\",\"message\":{\"content\":\"h\xc3\"}" + final,
+			`{"role":"assistant","content":"h` + "\ufffd" + `","refusal":null}`, "stop"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			completion, summary, err := translate.Completion([]byte(test.body), identity)
+			if err != nil {
+				t.Fatal(err)
+			}
+			data, err := json.Marshal(completion)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := madeUp.ReplaceAllString(string(data), "ID")
+			want := `{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m","choices":[{"index":0,"message":` +
+				test.message + `,"logprobs":null,"finish_reason":"` + test.finish + `"}],` +
+				`"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}`
+			if got != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+			wantSummary := translate.Summary{Model: "m:latest", FinishReason: test.finish, PromptTokens: 3, CompletionTokens: 2, Counted: true}
+			if summary != wantSummary {
+				t.Errorf("summary %+v, want %+v", summary, wantSummary)
+			}
+		})
+	}
+}
+
+func TestCompletionFinishReason(t *testing.T) {
+	const calls = `"tool_calls":[{"function":{"name":"f","arguments":{}}}]`
+	for _, test := range []struct{ name, message, reason, want string }{
+		{"stop", ``, `"stop"`, "stop"},
+		{"length", ``, `"length"`, "length"},
+		{"load is unknown to SDKs", ``, `"load"`, "stop"},
+		{"unload is unknown to SDKs", ``, `"unload"`, "stop"},
+		{"no reason", ``, `""`, "stop"},
+		{"null for a reason", ``, `null`, "stop"},
+		{"tool calls", calls, `"stop"`, "tool_calls"},
+		{"tool calls cut off by the limit", calls, `"length"`, "length"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			body := `{"message":{` + test.message + `},"done":true,"done_reason":` + test.reason + `}`
+			completion, _, err := translate.Completion([]byte(body), identity)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := completion.Choices[0].FinishReason; got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
+func TestCompletionOfWhatIsNoAnswer(t *testing.T) {
+	for _, test := range []struct {
+		name, body string
+		want       error
+	}{
+		{"done:false, as of a model that repeats itself", `{"message":{"content":"CANARY"},"done":false}`, translate.ErrCutShort},
+		{"an object of something else", `{"CANARY":1}`, translate.ErrCutShort},
+		{"null", `null`, translate.ErrCutShort},
+		{"an error", `{"error":"CANARY"}`, translate.ErrUpstream},
+		{"an error beside a text", `{"message":{"content":"hi"},"done":true,"error":"CANARY"}`, translate.ErrUpstream},
+		{"nothing", ``, translate.ErrGarbage},
+		{"a page", `<html>CANARY</html>`, translate.ErrGarbage},
+		{"an object cut short", `{"message":{"content":"CANARY`, translate.ErrGarbage},
+		{"two objects", `{"done":true}{"done":true}`, translate.ErrGarbage},
+		{"content that is no text", `{"message":{"content":["CANARY"]},"done":true}`, translate.ErrGarbage},
+		{"an array", `[]`, translate.ErrGarbage},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			completion, _, err := translate.Completion([]byte(test.body), identity)
+			if !errors.Is(err, test.want) || completion != nil {
+				t.Errorf("got %v, %v; want %v", completion, err, test.want)
+			}
+			if err != nil && strings.Contains(err.Error(), canary) {
+				t.Errorf("the error repeats the answer: %v", err)
+			}
+		})
+	}
+}
+
+func TestNewIDNeverRepeats(t *testing.T) {
+	seen := make(map[string]bool)
+	for range 10_000 {
+		id := translate.NewID()
+		if !strings.HasPrefix(id, "chatcmpl-") || seen[id] {
+			t.Fatalf("id %q", id)
+		}
+		seen[id] = true
+	}
+}
+
+func TestModels(t *testing.T) {
+	for _, test := range []struct{ name, body, want string }{
+		{"a model of the library", `{"models":[{"name":"qwen3:32b","model":"qwen3:32b","modified_at":"2023-11-14T22:13:20Z"}]}`,
+			`[{"id":"qwen3:32b","object":"model","created":1700000000,"owned_by":"library"}]`},
+		{"time zones do not matter", `{"models":[{"name":"m","modified_at":"2023-11-14T23:13:20.123456789+01:00"}]}`,
+			`[{"id":"m","object":"model","created":1700000000,"owned_by":"library"}]`},
+		{"a model of somebody's", `{"models":[{"name":"jo/m:7b","modified_at":"2023-11-14T22:13:20Z"}]}`,
+			`[{"id":"jo/m:7b","object":"model","created":1700000000,"owned_by":"jo"}]`},
+		{"the order stays", `{"models":[{"name":"z","modified_at":"2023-11-14T22:13:20Z"},{"name":"a","modified_at":"2023-11-14T22:13:20Z"}]}`,
+			`[{"id":"z","object":"model","created":1700000000,"owned_by":"library"},{"id":"a","object":"model","created":1700000000,"owned_by":"library"}]`},
+		{"no models are an empty list", `{"models":[]}`, `[]`},
+		{"null is an empty list, not null", `{"models":null}`, `[]`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			list, err := translate.Models([]byte(test.body))
+			if err != nil {
+				t.Fatal(err)
+			}
+			data, err := json.Marshal(list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := `{"object":"list","data":` + test.want + `}`; string(data) != want {
+				t.Errorf("got  %s\nwant %s", data, want)
+			}
+		})
+	}
+	for _, body := range []string{``, `Ollama is running`, `{"models":"CANARY"}`, `{"models":[{"name":"m"`} {
+		t.Run("garbage "+body, func(t *testing.T) {
+			if list, err := translate.Models([]byte(body)); !errors.Is(err, translate.ErrGarbage) {
+				t.Errorf("got %v, %v", list, err)
+			}
+		})
+	}
+}
