@@ -82,7 +82,7 @@ func (h *Handler) Provision(caddy.Context) error {
 	for _, secret := range h.Secrets {
 		key, err := resolveSecret(secret)
 		if err != nil {
-			return fmt.Errorf("%w%s", err, h.at())
+			return fmt.Errorf("secret%s: %w", h.at(), err)
 		}
 		h.verifier.Secrets = append(h.verifier.Secrets, key)
 	}
@@ -109,20 +109,19 @@ func (h *Handler) at() string {
 	if h.Source == "" {
 		return ""
 	}
-	return ", at " + h.Source
+	return " at " + h.Source
 }
 
 // resolveSecret expands the placeholders of a secret and refuses one that is
 // missing or can be guessed. It never tells the secret.
 func resolveSecret(secret string) ([]byte, error) {
-	// An unreadable file is an error of ReplaceOrErr only if its placeholder is
-	// then empty; Caddy itself just logs the cause. So say both.
+	// of a file that cannot be read, ReplaceOrErr says only that it is empty
 	value, err := caddy.NewReplacer().ReplaceOrErr(secret, true, true)
 	if err != nil {
-		return nil, fmt.Errorf("secret: %w; does the file exist, is it readable, is the variable set? `openssl rand -base64 48` makes a secret", err)
+		return nil, fmt.Errorf("%w; does the file exist, is it readable, is the variable set? `openssl rand -base64 48` makes a secret", err)
 	}
 	if len(value) < token.MinSecret {
-		return nil, fmt.Errorf("secret: it has %d bytes and must have at least %d (RFC 7518 section 3.2); `openssl rand -base64 48` makes one", len(value), token.MinSecret)
+		return nil, fmt.Errorf("it has %d bytes and must have at least %d (RFC 7518 section 3.2); `openssl rand -base64 48` makes one", len(value), token.MinSecret)
 	}
 	return []byte(value), nil
 }
