@@ -65,21 +65,24 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	rec := begin(r)
 	r.Header.Set("X-Request-Id", rec.RequestID)
 	w.Header().Set("X-Request-Id", rec.RequestID)
+	// called just before the header goes out: an upstream may have added its own id
+	answer := caddyhttp.NewResponseRecorder(w, nil, func(_ int, header http.Header) bool {
+		header.Set("X-Request-Id", rec.RequestID)
+		return false // do not buffer
+	})
 
-	answer := caddyhttp.NewResponseRecorder(w, nil, nil)
 	// Deferred, because a stream that breaks off ends in a panic: reverse_proxy
 	// has no other way to tell net/http to cut the connection.
-	finished := false
+	panicked := true
 	defer func() {
-		status := StatusOf(answer, err)
-		if !finished {
-			status = brokenOff(r, rec, answer)
+		if panicked {
+			err = http.ErrAbortHandler
 		}
-		end(rec, status)
+		end(rec, r, StatusOf(answer, err), err)
 		h.logger.Info("request", zap.Inline(rec))
 	}()
 	err = next.ServeHTTP(answer, r.WithContext(record.NewContext(r.Context(), rec)))
-	finished = true
+	panicked = false
 	return err
 }
 
@@ -101,8 +104,16 @@ func begin(r *http.Request) *record.Record {
 	return rec
 }
 
-// end completes the record with how the request ended.
-func end(rec *record.Record, status int) {
+// end completes the record with how the request ended. An error after the status
+// was sent cannot change the status any more, but what it was is told.
+func end(rec *record.Record, r *http.Request, status int, err error) {
+	switch {
+	case err == nil:
+	case r.Context().Err() != nil:
+		rec.Explain(record.ClientGone)
+	case status < 400:
+		rec.Explain(reasonOf(statusOf(err)))
+	}
 	rec.Explain(reasonOf(status))
 	if rec.Reason == record.ClientGone {
 		status = record.StatusClientGone
@@ -112,27 +123,21 @@ func end(rec *record.Record, status int) {
 	rec.Sequence = sequence.Add(1)
 }
 
-// brokenOff is the status of a request whose handler panicked.
-func brokenOff(r *http.Request, rec *record.Record, answer caddyhttp.ResponseRecorder) int {
-	if r.Context().Err() != nil {
-		rec.Explain(record.ClientGone)
-	}
-	rec.Explain(record.InternalError)
-	if status := answer.Status(); status != 0 {
-		return status
-	}
-	return http.StatusInternalServerError
-}
-
 // StatusOf is the status that the client is answered with by a handler that
-// wrote answer and returned err. What was written first cannot be taken back.
+// wrote answer and returned err. What was written first cannot be taken back,
+// unless it was informational (1xx).
 func StatusOf(answer caddyhttp.ResponseRecorder, err error) int {
-	if status := answer.Status(); status != 0 {
+	if status := answer.Status(); status >= 200 {
 		return status
 	}
 	if err == nil {
 		return http.StatusOK
 	}
+	return statusOf(err)
+}
+
+// statusOf is the status that an error asks for.
+func statusOf(err error) int {
 	if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok && he.StatusCode != 0 {
 		return he.StatusCode
 	}

@@ -6,7 +6,8 @@ import (
 )
 
 // bearerToken returns the token of the request's Authorization header. Any other
-// scheme, or none, is no token at all. More than one header is a token that
+// scheme, or none, is no token at all; so is the scheme with nothing behind it,
+// which clients with an empty API key send. More than one header is a token that
 // cannot be right: which of them counts would depend on who reads it.
 func bearerToken(header http.Header) (token string, present bool) {
 	values := header.Values("Authorization")
@@ -21,5 +22,6 @@ func bearerToken(header http.Header) (token string, present bool) {
 	if !strings.EqualFold(scheme, "Bearer") {
 		return "", false
 	}
-	return strings.TrimLeft(token, " "), true
+	token = strings.TrimLeft(token, " ")
+	return token, token != ""
 }

@@ -45,7 +45,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		given[option] = true
 		var value string
 		if !d.AllArgs(&value) {
-			return d.ArgErr()
+			// not d.ArgErr, which would repeat what may be a secret
+			return d.Errf("%s takes one value; put it in quotes if it has blanks", option)
 		}
 		if err := h.setOption(d, option, value); err != nil {
 			return err
@@ -64,7 +65,12 @@ func (h *Handler) setOption(d *caddyfile.Dispenser, option, value string) error 
 	case "max_lifetime":
 		return parseDuration(d, option, value, &h.MaxLifetime)
 	case "leeway":
-		return parseDuration(d, option, value, &h.Leeway)
+		if err := parseDuration(d, option, value, &h.Leeway); err != nil {
+			return err
+		}
+		if h.Leeway > maxLeeway {
+			return d.Errf("leeway %s: it must be at most 30s", value)
+		}
 	case "issuer":
 		h.Issuer = value
 	case "audience":

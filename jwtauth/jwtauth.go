@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"time"
 
@@ -54,6 +55,8 @@ type Handler struct {
 	now      func() time.Time
 }
 
+const maxLeeway = caddy.Duration(30 * time.Second)
+
 // CaddyModule returns the Caddy module information.
 func (Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
@@ -96,7 +99,7 @@ func (h *Handler) Validate() error {
 		return errors.New("no secret: name one, such as secret {file./etc/caddy-ollama/jwt.key}")
 	case h.MaxLifetime < 0:
 		return errors.New("max_lifetime must be positive, such as 5m")
-	case h.Leeway < 0 || time.Duration(h.Leeway) > 30*time.Second:
+	case h.Leeway < 0 || h.Leeway > maxLeeway:
 		return errors.New("leeway must lie between 0 and 30s")
 	case h.RejectedStatus != http.StatusForbidden && h.RejectedStatus != http.StatusUnauthorized:
 		return fmt.Errorf("rejected_status %d: it must be 403 or 401", h.RejectedStatus)
@@ -112,13 +115,19 @@ func (h *Handler) at() string {
 	return " at " + h.Source
 }
 
+// readable are the placeholders that a secret may come from. Their names may be
+// told; nothing else of a secret may.
+var readable = regexp.MustCompile(`\{(file|env)\.[^{}]*\}`)
+
 // resolveSecret expands the placeholders of a secret and refuses one that is
 // missing or can be guessed. It never tells the secret.
 func resolveSecret(secret string) ([]byte, error) {
-	// of a file that cannot be read, ReplaceOrErr says only that it is empty
 	value, err := caddy.NewReplacer().ReplaceOrErr(secret, true, true)
 	if err != nil {
-		return nil, fmt.Errorf("%w; does the file exist, is it readable, is the variable set? `openssl rand -base64 48` makes a secret", err)
+		if from := readable.FindString(secret); from != "" {
+			return nil, fmt.Errorf("%s is empty; does the file exist, is it readable, is the variable set? `openssl rand -base64 48` makes a secret", from)
+		}
+		return nil, errors.New("it has braces, but no placeholder {file.…} or {env.…}; put it into a file and name that; `openssl rand -base64 48` makes one")
 	}
 	if len(value) < token.MinSecret {
 		return nil, fmt.Errorf("it has %d bytes and must have at least %d (RFC 7518 section 3.2); `openssl rand -base64 48` makes one", len(value), token.MinSecret)

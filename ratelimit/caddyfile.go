@@ -66,6 +66,9 @@ func (t *Throttle) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 		if !d.AllArgs(&t.Rate) {
 			return d.ArgErr()
 		}
+		if t.Rate == "" {
+			return d.Err("rate is empty: give one such as 5/s")
+		}
 	case "zone":
 		if !d.AllArgs(&t.Zone) {
 			return d.ArgErr()

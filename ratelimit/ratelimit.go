@@ -136,6 +136,12 @@ func (t *Throttle) setDefaults() {
 	}
 }
 
+// Bounds of what makes sense, far from where the arithmetic would overflow.
+const (
+	most    = 1_000_000
+	longest = 366 * 24 * time.Hour
+)
+
 // compile checks the options and makes the policy of them.
 func (t *Throttle) compile() error {
 	interval, err := parseRate(t.Rate)
@@ -143,20 +149,20 @@ func (t *Throttle) compile() error {
 		return err
 	}
 	switch {
-	case t.Burst < 1 || t.Burst > 1_000_000:
-		return fmt.Errorf("burst %d: give a number from 1 to 1000000", t.Burst)
+	case t.Burst < 1 || t.Burst > most:
+		return fmt.Errorf("burst %d: give a number from 1 to %d", t.Burst, most)
 	case t.Burst > 1 && interval == 0:
 		return errors.New("burst without rate: give a rate such as 5/s")
-	case t.Concurrency < 0:
-		return fmt.Errorf("concurrency %d: give a positive number", t.Concurrency)
-	case t.PerClient < 0:
-		return fmt.Errorf("per_client %d: give a positive number", t.PerClient)
+	case t.Concurrency < 0 || t.Concurrency > most:
+		return fmt.Errorf("concurrency %d: give a number from 1 to %d", t.Concurrency, most)
+	case t.PerClient < 0 || t.PerClient > most:
+		return fmt.Errorf("per_client %d: give a number from 1 to %d", t.PerClient, most)
 	case t.IPv4Prefix < 8 || t.IPv4Prefix > 32:
 		return fmt.Errorf("ipv4_prefix %d: give a number from 8 to 32", t.IPv4Prefix)
 	case t.IPv6Prefix < 16 || t.IPv6Prefix > 128:
 		return fmt.Errorf("ipv6_prefix %d: give a number from 16 to 128", t.IPv6Prefix)
-	case t.MaxClients < 0:
-		return fmt.Errorf("max_clients %d: give a positive number", t.MaxClients)
+	case t.MaxClients < 0 || t.MaxClients > 100*most:
+		return fmt.Errorf("max_clients %d: give a number from 1 to %d", t.MaxClients, 100*most)
 	}
 	for _, status := range t.PenaltyStatus {
 		if status < 400 || status > 499 || status == http.StatusTooManyRequests || status == record.StatusClientGone {
@@ -172,8 +178,8 @@ func (t *Throttle) compile() error {
 		MaxClients:    t.MaxClients,
 	}
 	if p := t.Penalty; p != nil {
-		if p.Errors < 1 || p.Duration <= 0 {
-			return fmt.Errorf("penalty %d %s: give a number of errors and a duration, such as 3 10m",
+		if p.Errors < 1 || p.Errors > most || p.Duration <= 0 || time.Duration(p.Duration) > longest {
+			return fmt.Errorf("penalty %d %s: give a number of errors and a duration up to a year, such as 3 10m",
 				p.Errors, time.Duration(p.Duration))
 		}
 		t.policy.PenaltyErrors = p.Errors

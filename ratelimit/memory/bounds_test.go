@@ -74,6 +74,23 @@ func TestAFloodOfClientsFreesNoBlockedOne(t *testing.T) {
 	admit(t, z, client(0), p)
 }
 
+func TestAFloodOfClientsMakesNoErrorForgotten(t *testing.T) {
+	z, clock := newZone()
+	p := strict
+	p.MaxClients = 1000
+	for n := range 10 {
+		answer(t, z, client(n), p, 401)
+		answer(t, z, client(n), p, 401)
+	}
+	clock.advance(5 * time.Minute)
+	crowd(z, p, 1000, 20_999, 200)
+	for n := range 10 {
+		if !answer(t, z, client(n), p, 401) {
+			t.Errorf("client %d is not blocked for its third error", n)
+		}
+	}
+}
+
 func TestAFloodOfClientsFreesNoSlot(t *testing.T) {
 	z, clock := newZone()
 	p := memory.Policy{Interval: time.Second, Burst: 1, PerClient: 1, MaxClients: 1000}

@@ -1,7 +1,5 @@
 package memory
 
-import "time"
-
 // Key names a client: an address in its IPv6 form, masked to the prefix that
 // counts as one client. It holds no pointer, so that the garbage collector
 // never walks the table of clients.
@@ -34,10 +32,21 @@ func (c *client) take(p Policy, now int64) {
 	c.nextDue = max(c.nextDue, now) + int64(p.Interval)
 }
 
+// blockedWait is how long the client must wait until it is let in again after a
+// block: for the block's end, and for its rate as well. 0 or less: not blocked.
+func (c *client) blockedWait(p Policy, now int64) int64 {
+	wait := c.blockedUntil - now
+	if wait > 0 && p.Interval > 0 {
+		wait = max(wait, c.rateWait(p, now))
+	}
+	return wait
+}
+
 // settle counts the answer that the client got, and reports whether the client
-// is blocked for it.
+// is blocked for it. What was in flight when a block began does not prolong it:
+// the client has been told when it ends.
 func (c *client) settle(p Policy, status int, now int64) (blocked bool) {
-	if p.PenaltyErrors == 0 {
+	if p.PenaltyErrors == 0 || c.blockedUntil > now {
 		return false
 	}
 	switch p.judge(status) {
@@ -63,6 +72,3 @@ func (c *client) forgettable(now int64) bool {
 	return c.inFlight == 0 && c.nextDue <= now && c.blockedUntil <= now &&
 		(c.errors == 0 || c.errorsUntil <= now)
 }
-
-// untilTime is how long it is from now to t, both on the zone's clock.
-func untilTime(t, now int64) time.Duration { return time.Duration(t - now) }

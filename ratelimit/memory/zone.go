@@ -100,8 +100,8 @@ func (z *Zone) Admit(key Key, p Policy) (*Ticket, *Refusal) {
 	defer s.mu.Unlock()
 
 	c, fits := s.lookup(key, p, now)
-	if c.blockedUntil > now {
-		return nil, &Refusal{Blocked, untilTime(c.blockedUntil, now)}
+	if wait := c.blockedWait(p, now); wait > 0 {
+		return nil, &Refusal{Blocked, time.Duration(wait)}
 	}
 	if wait := c.rateWait(p, now); p.Interval > 0 && wait > 0 {
 		return nil, &Refusal{RateLimited, time.Duration(wait)}

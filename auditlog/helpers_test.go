@@ -1,0 +1,78 @@
+package auditlog
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+type next = caddyhttp.HandlerFunc
+
+// audit is a handler whose records are kept.
+type audit struct {
+	handler *Handler
+	logs    *observer.ObservedLogs
+}
+
+func newAudit(t *testing.T) *audit {
+	t.Helper()
+	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	t.Cleanup(cancel)
+	module, err := ctx.LoadModuleByID("http.handlers.audit_log", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zap.InfoLevel)
+	handler := module.(*Handler)
+	handler.logger = zap.New(core)
+	return &audit{handler, logs}
+}
+
+// newRequest is one as Caddy's server prepares it.
+func newRequest(method, target string) *http.Request {
+	r := httptest.NewRequest(method, target, nil)
+	r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, nil)
+	caddyhttp.SetVar(r.Context(), caddyhttp.ClientIPVarKey, "192.0.2.1")
+	return r
+}
+
+// answered is how the handler ended a request.
+type answered struct {
+	fields   map[string]any // of the one record
+	header   http.Header
+	err      error
+	panicked any
+}
+
+// serve sends the request through the handler to inner and expects one record.
+func (a *audit) serve(t *testing.T, r *http.Request, inner next) (got answered) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	func() {
+		defer func() { got.panicked = recover() }()
+		got.err = a.handler.ServeHTTP(w, r, inner)
+	}()
+	got.header = w.Header()
+	entries := a.logs.TakeAll()
+	if len(entries) != 1 {
+		t.Fatalf("%d records of one request", len(entries))
+	}
+	got.fields = entries[0].ContextMap()
+	return got
+}
+
+// check expects how the record says that the request ended.
+func check(t *testing.T, got answered, status int, reason, outcome string) {
+	t.Helper()
+	f := got.fields
+	if f["http.response.status_code"] != status || f["event.reason"] != reason || f["event.outcome"] != outcome {
+		t.Errorf("the record says %v, %v, %v; want %d, %s, %s",
+			f["http.response.status_code"], f["event.reason"], f["event.outcome"], status, reason, outcome)
+	}
+}
