@@ -109,8 +109,8 @@ func begin(r *http.Request) *record.Record {
 func end(rec *record.Record, r *http.Request, status int, err error) {
 	switch {
 	case err == nil:
-	case r.Context().Err() != nil:
-		rec.Explain(record.ClientGone)
+	case r.Context().Err() != nil && (status < 400 || status >= 500):
+		rec.Explain(record.ClientGone) // but who is refused and hangs up was refused
 	case status < 400:
 		rec.Explain(reasonOf(statusOf(err)))
 	}

@@ -95,6 +95,12 @@ func TestEveryRequestHasOneRecordHoweverItEnds(t *testing.T) {
 		{"the client left when all was written", true, write(200), 200, "ok", "success"},
 		{"the client left when it was refused already", true,
 			explain(record.Blocked, fail(403)), 403, "blocked", "failure"},
+		// else a stranger would only have to hang up to leave no trace of having been refused
+		{"the client hung up when it was refused, and no handler explains it", true, fail(403), 403, "forbidden_address", "failure"},
+		{"the client hung up when its request was refused as bad", true, fail(400), 400, "bad_request", "failure"},
+		{"the client hung up while its refusal was written", true,
+			inTurn(write(403), returns(context.Canceled)), 403, "forbidden_address", "failure"},
+		{"the client hung up, and the upstream seems to have failed", true, fail(502), 499, "client_gone", "unknown"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			r := newRequest(http.MethodPost, "/v1/chat/completions")

@@ -89,7 +89,7 @@ func (h *Handler) setOption(d *caddyfile.Dispenser, option, value string) error 
 
 func parseDuration(d *caddyfile.Dispenser, option, value string, target *caddy.Duration) error {
 	duration, err := caddy.ParseDuration(value)
-	if err != nil || duration <= 0 {
+	if err != nil || duration < 0 || duration == 0 && option != "leeway" {
 		return d.Errf("%s %q: give a positive duration, such as 5m", option, value)
 	}
 	*target = caddy.Duration(duration)

@@ -104,6 +104,20 @@ func TestAConfigurationThatIsRejectedLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+// Else each reload would leave its claim behind, as long as the zone lives.
+func TestAHandlerThatLeavesTakesItsClaimBack(t *testing.T) {
+	stillZone(t)
+	ctx := newContext(t)
+	first := &Throttle{Rate: "5/s"}
+	if err := first.Provision(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := first.Cleanup(); err != nil {
+		t.Fatal(err)
+	}
+	load(t, ctx, `{"rate":"6/s"}`)
+}
+
 func TestHandlersOfOneZoneAndConfiguration(t *testing.T) {
 	const base = `{"rate":"5/s","burst":10}`
 	for _, test := range []struct {
