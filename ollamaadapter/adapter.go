@@ -10,10 +10,13 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/catalog"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
@@ -28,7 +31,8 @@ func init() {
 // Path | Becomes
 // -----|--------
 // `POST /v1/chat/completions` | `POST /api/chat`
-// `GET /v1/models` | `GET /api/tags`
+// `POST /v1/embeddings` | `POST /api/embed`
+// `GET /v1/models`, `GET /v1/models/{id}` | `GET /api/tags`, `POST /api/show`
 //
 // The prefix `/v1` may be missing. Every other path is refused here, so that
 // nobody gets at Ollama's own endpoints to pull, push or delete models.
@@ -39,6 +43,11 @@ func init() {
 type Handler struct {
 	// The model for requests that name none.
 	DefaultModel string `json:"default_model,omitempty"`
+	// Which models clients may ask for, as names in which * stands for anything.
+	// Default: all but those that run in Ollama's cloud, which must be named.
+	Models []string `json:"models,omitempty"`
+	// Names that clients may use for models: from each to its real one.
+	Aliases map[string]string `json:"alias,omitempty"`
 	// What becomes of system messages: `native` leaves them, `merge` folds them
 	// into the first user message. Default: `native`.
 	SystemRole string `json:"system_role,omitempty"`
@@ -46,10 +55,34 @@ type Handler struct {
 	// open. Those that a model is loaded with, such as num_ctx, hold for every
 	// request, so that no client makes Ollama load a model anew.
 	Defaults map[string]any `json:"defaults,omitempty"`
+	// The largest value of an option that a client can have. For num_predict it is
+	// also what a client gets that leaves it open.
+	Limits map[string]float64 `json:"limits,omitempty"`
+	// How long a model stays loaded after a request, and the longest that a client
+	// may ask for; negative: for ever. Default: what Ollama does.
+	KeepAlive *caddy.Duration `json:"keep_alive,omitempty"`
+	// The same for single models, in this order, later ones over earlier ones.
+	PerModel []ModelOptions `json:"model,omitempty"`
+	// What becomes of a conversation that is longer than the model's context:
+	// `error` (400 context_length_exceeded), or `truncate`, which lets Ollama drop
+	// its older messages. Default: `error`.
+	ContextOverflow string `json:"context_overflow,omitempty"`
+	// The fields in which an answer shows its reasoning: `both`,
+	// `reasoning_content`, `reasoning`, or `hide`. Default: `both`.
+	Reasoning string `json:"reasoning,omitempty"`
 	// The largest request body, in bytes. Default: 10 MB.
 	MaxBody int64 `json:"max_body,omitempty"`
 
-	settings translate.Settings
+	policy  policy.Policy
+	catalog *catalog.Catalog
+}
+
+// ModelOptions are options for the models whose names Glob matches.
+type ModelOptions struct {
+	Glob      string             `json:"glob"`
+	Defaults  map[string]any     `json:"defaults,omitempty"`
+	Limits    map[string]float64 `json:"limits,omitempty"`
+	KeepAlive *caddy.Duration    `json:"keep_alive,omitempty"`
 }
 
 // CaddyModule returns the Caddy module information.
@@ -60,20 +93,53 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision sets the defaults.
+// Provision sets the defaults and makes the policy of the options.
 func (h *Handler) Provision(caddy.Context) error {
 	if h.SystemRole == "" {
 		h.SystemRole = "native"
 	}
+	if h.ContextOverflow == "" {
+		h.ContextOverflow = "error"
+	}
+	if h.Reasoning == "" {
+		h.Reasoning = "both"
+	}
 	if h.MaxBody == 0 {
 		h.MaxBody = 10_000_000
 	}
-	h.settings = translate.Settings{
+	h.catalog = new(catalog.Catalog)
+	h.policy = policy.Policy{
 		DefaultModel: h.DefaultModel,
-		MergeSystem:  h.SystemRole == "merge",
-		Defaults:     h.Defaults,
+		Models:       h.Models,
+		Aliases:      make(map[string]string, len(h.Aliases)),
+		Rules:        policy.Rules{Defaults: h.Defaults, Limits: h.Limits, KeepAlive: seconds(h.KeepAlive)},
+	}
+	for name, real := range h.Aliases {
+		h.policy.Aliases[policy.Canonical(name)] = real
+	}
+	for _, m := range h.PerModel {
+		h.policy.PerModel = append(h.policy.PerModel, policy.ModelRules{
+			Glob:  m.Glob,
+			Rules: policy.Rules{Defaults: m.Defaults, Limits: m.Limits, KeepAlive: seconds(m.KeepAlive)},
+		})
 	}
 	return nil
+}
+
+func seconds(d *caddy.Duration) *float64 {
+	if d == nil {
+		return nil
+	}
+	s := time.Duration(*d).Seconds()
+	return &s
+}
+
+// reasoningFields are the values of `reasoning`.
+var reasoningFields = map[string]translate.ReasoningFields{
+	"both":              translate.ReasoningBoth,
+	"reasoning_content": translate.ReasoningContentOnly,
+	"reasoning":         translate.ReasoningOnly,
+	"hide":              translate.ReasoningHidden,
 }
 
 // Validate checks the options.
@@ -81,12 +147,42 @@ func (h *Handler) Validate() error {
 	if h.SystemRole != "native" && h.SystemRole != "merge" {
 		return fmt.Errorf("system_role %q: it must be native or merge", h.SystemRole)
 	}
+	if h.ContextOverflow != "error" && h.ContextOverflow != "truncate" {
+		return fmt.Errorf("context_overflow %q: it must be error or truncate", h.ContextOverflow)
+	}
+	if _, known := reasoningFields[h.Reasoning]; !known {
+		return fmt.Errorf("reasoning %q: it must be both, reasoning_content, reasoning or hide", h.Reasoning)
+	}
 	if h.MaxBody < 0 {
 		return fmt.Errorf("max_body %d: it must be positive", h.MaxBody)
 	}
-	for name, value := range h.Defaults {
-		if _, err := ollama.ParseOption(name, fmt.Sprint(value)); err != nil {
+	if err := checkOptions(h.Defaults, h.Limits); err != nil {
+		return err
+	}
+	for _, m := range h.PerModel {
+		if err := checkOptions(m.Defaults, m.Limits); err != nil {
+			return fmt.Errorf("model %s: %w", m.Glob, err)
+		}
+	}
+	return nil
+}
+
+func checkOptions(defaults map[string]any, limits map[string]float64) error {
+	for name, value := range defaults {
+		text, err := json.Marshal(value) // strings get quotes, which no option has
+		if err != nil {
+			return fmt.Errorf("defaults: %s: %w", name, err)
+		}
+		if _, err := ollama.ParseOption(name, string(text)); err != nil {
 			return fmt.Errorf("defaults: %w", err)
+		}
+	}
+	for name, limit := range limits {
+		if _, err := ollama.ParseOption(name, "1"); err != nil {
+			return fmt.Errorf("limits: %w", err)
+		}
+		if limit <= 0 {
+			return fmt.Errorf("limits: %s %v must be positive", name, limit)
 		}
 	}
 	return nil
@@ -100,66 +196,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return serve(w, r, next)
 }
 
-// serveChat serves POST /v1/chat/completions.
-func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	rec := record.From(r.Context())
-	rec.Operation = "chat"
-	body, err := h.readBody(w, r)
-	if err != nil {
-		return err
-	}
-	req, err := translate.DecodeChat(body)
-	if err != nil {
-		return refused(err)
-	}
-	rec.Stream = req.Stream
-	rec.ConversationID = conversationID(r, req)
-	w.Header().Set("X-Conversation-Id", rec.ConversationID)
-	native, err := translate.ChatRequest(req, h.settings)
-	if err != nil {
-		return refused(err)
-	}
-	rec.RequestModel = native.Model
-
-	payload, err := json.Marshal(native, json.Deterministic(true))
-	if err != nil {
-		return caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("encoding the request for Ollama: %w", err))
-	}
-	id := translate.Identity{ID: translate.NewID(), Created: time.Now().Unix(), Model: native.Model}
-	out := upstreamRequest(r, http.MethodPost, "/api/chat", payload)
-	if req.Stream {
-		includeUsage := req.StreamOptions != nil && req.StreamOptions.IncludeUsage
-		return streamChat(w, out, next, translate.NewStream(id, includeUsage))
-	}
-	return completeChat(w, out, next, id)
-}
-
-// completeChat fetches an answer and sends it whole.
-func completeChat(w http.ResponseWriter, out *http.Request, next caddyhttp.Handler, id translate.Identity) error {
-	body, err := fetch(w, out, next)
-	if body == nil || err != nil {
-		return err
-	}
-	completion, summary, err := translate.Completion(body, id)
-	note(out, summary)
-	if err != nil {
-		return incomplete(out, err)
-	}
-	return writeJSON(w, completion)
-}
-
-// serveModels serves GET /v1/models.
-func (h *Handler) serveModels(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	out := upstreamRequest(r, http.MethodGet, "/api/tags", nil)
-	body, err := fetch(w, out, next)
-	if body == nil || err != nil {
-		return err
-	}
-	list, err := translate.Models(body)
-	if err != nil {
-		return incomplete(out, err)
-	}
-	return writeJSON(w, list)
+// modelNotFound is the one answer for a model that is not there or not allowed.
+func modelNotFound(r *http.Request) error {
+	record.From(r.Context()).Explain(record.ModelNotFound)
+	return caddyhttp.Error(http.StatusNotFound, translate.ModelNotFound())
 }
 
 // refused is the answer to a request that is wrong in itself.
@@ -191,9 +231,7 @@ func upstreamFault(r *http.Request, status int, body []byte) error {
 func note(r *http.Request, s translate.Summary) {
 	rec := record.From(r.Context())
 	rec.ResponseModel = s.Model
-	if s.FinishReason != "" {
-		rec.FinishReasons = []string{s.FinishReason}
-	}
+	rec.FinishReasons = s.FinishReasons
 	if s.Counted || s.CompletionTokens > 0 {
 		rec.Usage = &record.Usage{
 			InputTokens:  s.PromptTokens,
@@ -204,7 +242,7 @@ func note(r *http.Request, s translate.Summary) {
 }
 
 func writeJSON(w http.ResponseWriter, v any) error {
-	data, err := json.Marshal(v)
+	data, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, errors.New("encoding the answer failed"))
 	}

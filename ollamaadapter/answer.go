@@ -2,6 +2,7 @@ package ollamaadapter
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"net/http"
 	"time"
@@ -68,66 +69,86 @@ func (a *upstreamAnswer) receive(next caddyhttp.Handler, out *http.Request) (cut
 	return false, next.ServeHTTP(a, out)
 }
 
-// fetch gets an answer whole. A nil body without an error means that there is
-// nobody to answer any more.
-func fetch(w http.ResponseWriter, out *http.Request, next caddyhttp.Handler) (body []byte, err error) {
+// fetch gets an answer whole. gone means that there is nobody to answer any more.
+func fetch(w http.ResponseWriter, out *http.Request, next caddyhttp.Handler) (body []byte, gone bool, err error) {
 	answer := &upstreamAnswer{header: make(http.Header)}
 	cut, err := answer.receive(next, out)
 	switch {
 	case clientLeft(out):
 		w.WriteHeader(record.StatusClientGone) // for the access log
-		return nil, leave(out)
+		return nil, true, leave(out)
 	case err != nil:
-		return nil, err
+		return nil, false, err
 	case cut:
-		return nil, incomplete(out, translate.ErrCutShort)
+		return nil, false, incomplete(out, translate.ErrCutShort)
 	case answer.status != http.StatusOK:
-		return nil, upstreamFault(out, answer.status, answer.body.Bytes())
+		return nil, false, upstreamFault(out, answer.status, answer.body.Bytes())
 	}
-	return answer.body.Bytes(), nil
+	return answer.body.Bytes(), false, nil
 }
 
-// streamChat passes an answer on as it comes.
-func streamChat(w http.ResponseWriter, out *http.Request, next caddyhttp.Handler, stream *translate.Stream) error {
-	client := &eventWriter{client: w, record: record.From(out.Context())}
+// streamChat passes an answer on as it comes, choice after choice.
+func streamChat(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, chat *translate.Chat, stream *translate.Stream) error {
+	client := &eventWriter{client: w, record: record.From(r.Context())}
+	defer func() { note(r, stream.Summary()) }()
+	for choice := range chat.Answer.Choices {
+		out, err := chatRequest(r, chat, choice)
+		if err != nil {
+			return err
+		}
+		if ended, err := client.streamChoice(out, next, stream); ended || err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// streamChoice passes one choice on. ended is true if it was the last thing that
+// the client could be sent.
+func (e *eventWriter) streamChoice(out *http.Request, next caddyhttp.Handler, stream *translate.Stream) (ended bool, err error) {
 	answer := &upstreamAnswer{header: make(http.Header)}
 	answer.deliver = func(piece []byte) error {
 		events, err := stream.Write(piece)
-		return errors.Join(client.send(events), err)
+		return errors.Join(e.send(events), err)
 	}
-	_, err := answer.receive(next, out)
+	_, err = answer.receive(next, out)
 	if err == nil && answer.status == http.StatusOK {
 		var events []byte
-		events, err = stream.Close()
-		err = errors.Join(client.send(events), err)
-		note(out, stream.Summary())
-		if stream.Done() && client.err == nil {
-			return nil
+		events, err = stream.CloseChoice()
+		err = errors.Join(e.send(events), err)
+		if err == nil {
+			return false, nil
 		}
 	}
 	switch {
-	case client.err != nil, clientLeft(out):
-		if !client.begun {
-			w.WriteHeader(record.StatusClientGone) // for the access log
+	case e.err != nil, clientLeft(out):
+		if !e.begun {
+			e.client.WriteHeader(record.StatusClientGone) // for the access log
 		}
-		return leave(out)
+		return true, leave(out)
+	case e.begun:
+		return true, e.fail(out, err)
 	case answer.status == 0 && err != nil:
-		return err // the upstream could not be asked: Caddy knows the status
+		return true, err // the upstream could not be asked: Caddy knows the status
 	case answer.status != http.StatusOK:
-		return upstreamFault(out, answer.status, answer.body.Bytes())
-	case !client.begun:
-		return incomplete(out, err)
+		return true, upstreamFault(out, answer.status, answer.body.Bytes())
+	default:
+		return true, incomplete(out, err)
 	}
-	client.record.Explain(record.UpstreamError)
+}
+
+// fail ends a stream that was begun and cannot be completed.
+func (e *eventWriter) fail(out *http.Request, err error) error {
+	e.record.Explain(record.UpstreamError)
 	_, fault := translate.AnswerFault(err)
-	if client.send(translate.FailureEvent(fault)) != nil {
+	if e.send(translate.FailureEvent(fault)) != nil {
 		return leave(out)
 	}
 	return nil
 }
 
 // clientLeft reports whether the client has closed its connection.
-func clientLeft(r *http.Request) bool { return r.Context().Err() != nil }
+func clientLeft(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Canceled) }
 
 // leave ends a request whose client has left.
 func leave(r *http.Request) error {
@@ -159,6 +180,9 @@ func (e *eventWriter) send(events []byte) error {
 	}
 	if _, e.err = e.client.Write(events); e.err == nil {
 		e.err = http.NewResponseController(e.client).Flush()
+	}
+	if errors.Is(e.err, http.ErrNotSupported) {
+		e.err = nil // a writer in between that cannot flush; the events come later
 	}
 	return e.err
 }

@@ -1,8 +1,13 @@
 package ollamaadapter
 
 import (
+	"fmt"
 	"math"
+	"slices"
+	"strconv"
+	"strings"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -31,11 +36,24 @@ func parseErrorHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, err
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
 //
 //	ollama_adapter [<matcher>] {
-//		default_model <name>
-//		system_role   native|merge
-//		max_body      <size>
+//		default_model    <name>
+//		models           <glob>...
+//		alias            <public> <real>     # repeatable
+//		system_role      native|merge
+//		context_overflow error|truncate
+//		reasoning        both|reasoning_content|reasoning|hide
+//		keep_alive       <duration>|-1
+//		max_body         <size>
 //		defaults {
 //			<option> <value>
+//		}
+//		limits {
+//			<option> <max>
+//		}
+//		model <glob> {                       # repeatable
+//			keep_alive <duration>|-1
+//			defaults { ... }
+//			limits { ... }
 //		}
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -46,7 +64,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	given := make(map[string]bool)
 	for d.NextBlock(0) {
 		option := d.Val()
-		if given[option] {
+		if given[option] && option != "alias" && option != "model" {
 			return d.Errf("option %q is given twice", option)
 		}
 		given[option] = true
@@ -57,55 +75,168 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) error {
+func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) (err error) {
 	switch option {
 	case "default_model":
 		if !d.AllArgs(&h.DefaultModel) {
 			return d.ArgErr()
 		}
+	case "models":
+		if h.Models = d.RemainingArgs(); len(h.Models) == 0 {
+			return d.ArgErr()
+		}
+	case "alias":
+		return h.unmarshalAlias(d)
 	case "system_role":
-		if !d.AllArgs(&h.SystemRole) {
-			return d.ArgErr()
-		}
-		if h.SystemRole != "native" && h.SystemRole != "merge" {
-			return d.Errf("system_role %q: it must be native or merge", h.SystemRole)
-		}
+		return oneOf(d, &h.SystemRole, "native", "merge")
+	case "context_overflow":
+		return oneOf(d, &h.ContextOverflow, "error", "truncate")
+	case "reasoning":
+		return oneOf(d, &h.Reasoning, "both", "reasoning_content", "reasoning", "hide")
+	case "keep_alive":
+		h.KeepAlive, err = unmarshalKeepAlive(d)
 	case "max_body":
-		var size string
-		if !d.AllArgs(&size) {
-			return d.ArgErr()
-		}
-		bytes, err := humanize.ParseBytes(size)
-		if err != nil || bytes == 0 || bytes > math.MaxInt64 {
-			return d.Errf("max_body %q: give a size, such as 10MB", size)
-		}
-		h.MaxBody = int64(bytes)
+		h.MaxBody, err = unmarshalSize(d)
 	case "defaults":
-		return h.unmarshalDefaults(d)
+		h.Defaults, err = unmarshalDefaults(d)
+	case "limits":
+		h.Limits, err = unmarshalLimits(d)
+	case "model":
+		return h.unmarshalModel(d)
 	default:
 		return d.Errf("unrecognized option %q", option)
+	}
+	return err
+}
+
+func (h *Handler) unmarshalAlias(d *caddyfile.Dispenser) error {
+	var public, real string
+	if !d.AllArgs(&public, &real) {
+		return d.ArgErr()
+	}
+	if _, given := h.Aliases[public]; given {
+		return d.Errf("alias %q is given twice", public)
+	}
+	if h.Aliases == nil {
+		h.Aliases = make(map[string]string)
+	}
+	h.Aliases[public] = real
+	return nil
+}
+
+func (h *Handler) unmarshalModel(d *caddyfile.Dispenser) error {
+	var m ModelOptions
+	if !d.AllArgs(&m.Glob) {
+		return d.ArgErr()
+	}
+	given := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option := d.Val()
+		if given[option] {
+			return d.Errf("option %q is given twice", option)
+		}
+		given[option] = true
+		var err error
+		switch option {
+		case "keep_alive":
+			m.KeepAlive, err = unmarshalKeepAlive(d)
+		case "defaults":
+			m.Defaults, err = unmarshalDefaults(d)
+		case "limits":
+			m.Limits, err = unmarshalLimits(d)
+		default:
+			err = d.Errf("unrecognized option %q", option)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if len(given) == 0 {
+		return d.Errf("model %s says nothing: give it a block of options", m.Glob)
+	}
+	h.PerModel = append(h.PerModel, m)
+	return nil
+}
+
+// oneOf reads an option that has few values.
+func oneOf(d *caddyfile.Dispenser, target *string, values ...string) error {
+	option := d.Val()
+	if !d.AllArgs(target) {
+		return d.ArgErr()
+	}
+	if !slices.Contains(values, *target) {
+		return d.Errf("%s %q: it must be one of %s", option, *target, strings.Join(values, " or "))
 	}
 	return nil
 }
 
-func (h *Handler) unmarshalDefaults(d *caddyfile.Dispenser) error {
-	h.Defaults = make(map[string]any)
+func unmarshalKeepAlive(d *caddyfile.Dispenser) (*caddy.Duration, error) {
+	var text string
+	if !d.AllArgs(&text) {
+		return nil, d.ArgErr()
+	}
+	if text == "-1" {
+		text = "-1s" // as Ollama writes "for ever"
+	}
+	duration, err := caddy.ParseDuration(text)
+	if err != nil {
+		return nil, d.Errf("keep_alive %q: give a duration such as 30m, or -1 for ever", text)
+	}
+	keep := caddy.Duration(duration)
+	return &keep, nil
+}
+
+func unmarshalSize(d *caddyfile.Dispenser) (int64, error) {
+	var size string
+	if !d.AllArgs(&size) {
+		return 0, d.ArgErr()
+	}
+	bytes, err := humanize.ParseBytes(size)
+	if err != nil || bytes == 0 || bytes > math.MaxInt64 {
+		return 0, d.Errf("max_body %q: give a size, such as 10MB", size)
+	}
+	return int64(bytes), nil
+}
+
+// unmarshalOptions reads a block of Ollama's options, each with its value.
+func unmarshalOptions[V any](d *caddyfile.Dispenser, parse func(name, text string) (V, error)) (map[string]V, error) {
+	if d.NextArg() {
+		return nil, d.ArgErr()
+	}
+	options := make(map[string]V)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		name := d.Val()
-		if _, given := h.Defaults[name]; given {
-			return d.Errf("option %q is given twice", name)
+		if _, given := options[name]; given {
+			return nil, d.Errf("option %q is given twice", name)
 		}
 		var text string
 		if !d.AllArgs(&text) {
-			return d.ArgErr()
+			return nil, d.ArgErr()
 		}
-		value, err := ollama.ParseOption(name, text)
+		value, err := parse(name, text)
 		if err != nil {
-			return d.WrapErr(err)
+			return nil, d.WrapErr(err)
 		}
-		h.Defaults[name] = value
+		options[name] = value
 	}
-	return nil
+	return options, nil
+}
+
+func unmarshalDefaults(d *caddyfile.Dispenser) (map[string]any, error) {
+	return unmarshalOptions(d, ollama.ParseOption)
+}
+
+func unmarshalLimits(d *caddyfile.Dispenser) (map[string]float64, error) {
+	return unmarshalOptions(d, func(name, text string) (float64, error) {
+		if _, err := ollama.ParseOption(name, text); err != nil {
+			return 0, err
+		}
+		limit, err := strconv.ParseFloat(text, 64)
+		if err != nil || limit <= 0 {
+			return 0, fmt.Errorf("limits: %s %s: give a number greater than 0", name, text)
+		}
+		return limit, nil
+	})
 }
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:

@@ -3,6 +3,7 @@ package ollamaadapter
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net/http"
 	"regexp"
@@ -35,11 +36,15 @@ func conversationID(r *http.Request, req *openai.ChatRequest) string {
 	writePart(hash, subject)
 	for _, m := range req.Messages {
 		writePart(hash, m.Role)
-		writePart(hash, m.Content.Text)
+		// some clients send one text now as a string and now as a part
+		text := m.Content.Text
 		for _, part := range m.Content.Parts {
-			writePart(hash, part.Text)
-			writePart(hash, part.ImageURL.URL)
+			text += part.Text
+			if part.ImageURL.URL != "" {
+				writePart(hash, part.ImageURL.URL)
+			}
 		}
+		writePart(hash, text)
 		if m.Role == "user" {
 			break
 		}
@@ -49,5 +54,5 @@ func conversationID(r *http.Request, req *openai.ChatRequest) string {
 
 // writePart writes s so that no two lists of parts hash alike.
 func writePart(w io.Writer, s string) {
-	_, _ = io.WriteString(w, s+"\x00") // a hash never fails
+	_, _ = fmt.Fprintf(w, "%d:%s", len(s), s) // a hash never fails
 }

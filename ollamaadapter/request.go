@@ -14,22 +14,33 @@ import (
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
 
+// serveFunc serves one endpoint; next is the upstream.
+type serveFunc = func(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error
+
 // endpoint finds what serves the request by its exact method and path. A path
 // that is written in any other way than ours is not served: what one program
 // takes for /v1/models another may take for something else.
 func (h *Handler) endpoint(w http.ResponseWriter, r *http.Request) (serve serveFunc, err error) {
-	path := strings.TrimPrefix(r.URL.Path, "/v1")
-	if r.URL.RawPath != "" { // it has escapes that it does not need
-		path = ""
-	}
-	method := ""
+	path := strings.TrimPrefix(r.URL.EscapedPath(), "/v1")
+	method := http.MethodPost
 	switch path {
 	case "/chat/completions":
-		method, serve = http.MethodPost, h.serveChat
+		serve = h.serveChat
+	case "/embeddings":
+		serve = h.serveEmbeddings
 	case "/models":
 		method, serve = http.MethodGet, h.serveModels
 	default:
-		return nil, caddyhttp.Error(http.StatusNotFound, openai.ErrorOf(http.StatusNotFound))
+		// SDKs escape the slashes of a model's name, curl's users do not
+		id, found := strings.CutPrefix(path, "/models/")
+		name, err := url.PathUnescape(id)
+		if !found || err != nil || name == "" {
+			return nil, caddyhttp.Error(http.StatusNotFound, openai.ErrorOf(http.StatusNotFound))
+		}
+		method = http.MethodGet
+		serve = func(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+			return h.serveModel(w, r, next, name)
+		}
 	}
 	if r.Method != method {
 		w.Header().Set("Allow", method)
@@ -37,9 +48,6 @@ func (h *Handler) endpoint(w http.ResponseWriter, r *http.Request) (serve serveF
 	}
 	return serve, nil
 }
-
-// serveFunc serves one endpoint; next is the upstream.
-type serveFunc = func(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error
 
 // readBody reads the body to its end. That matters beyond the content: as long as
 // a body of HTTP/1 is unread, net/http does not notice that the client has left.

@@ -2,11 +2,7 @@
 // (server/routes.go and api/types.go of Ollama, v0.1.45 to v0.33).
 package ollama
 
-import (
-	"time"
-
-	"github.com/go-json-experiment/json/jsontext"
-)
+import "github.com/go-json-experiment/json/jsontext"
 
 // ChatRequest is the body of POST /api/chat.
 type ChatRequest struct {
@@ -16,8 +12,14 @@ type ChatRequest struct {
 	Format   jsontext.Value `json:"format,omitempty"`
 	Tools    []Tool         `json:"tools,omitempty"`
 	Options  map[string]any `json:"options,omitempty"`
-	// Think is nil for the model's own default.
-	Think *bool `json:"think,omitzero"`
+	// Think is true, false or a level such as "low"; nil is the model's own default.
+	Think any `json:"think,omitzero"`
+	// Truncate set to false makes what is too long an error (since 0.12.6).
+	Truncate *bool `json:"truncate,omitzero"`
+	// KeepAlive is how long the model stays loaded, in seconds; negative is for ever.
+	KeepAlive   *float64 `json:"keep_alive,omitzero"`
+	Logprobs    bool     `json:"logprobs,omitzero"`
+	TopLogprobs int64    `json:"top_logprobs,omitzero"`
 }
 
 // Message of a conversation. Images are base64 without a data URL's prefix.
@@ -67,19 +69,17 @@ type ChatResponse struct {
 	DoneReason      string  `json:"done_reason,omitzero"` // stop, length, load, unload, or nothing
 	PromptEvalCount int     `json:"prompt_eval_count,omitzero"`
 	EvalCount       int     `json:"eval_count,omitzero"`
+	// PromptEvalCachedCount is how much of the prompt was in the cache (newer than 0.33).
+	PromptEvalCachedCount int       `json:"prompt_eval_cached_count,omitzero"`
+	Logprobs              []Logprob `json:"logprobs,omitempty"`
 	// Error stands alone in a line when Ollama fails after it began to answer.
 	Error string `json:"error,omitzero"`
 }
 
-// Tags is the answer to GET /api/tags.
-type Tags struct {
-	Models []Tag `json:"models"`
-}
-
-// Tag is one installed model.
-type Tag struct {
-	Name       string    `json:"name"`
-	Model      string    `json:"model"`
-	ModifiedAt time.Time `json:"modified_at"`
-	Digest     string    `json:"digest"`
+// Logprob is the probability of a token, and of those it was chosen before.
+type Logprob struct {
+	Token       string    `json:"token"`
+	Logprob     float64   `json:"logprob"`
+	Bytes       *[]int    `json:"bytes"`
+	TopLogprobs []Logprob `json:"top_logprobs"`
 }

@@ -21,6 +21,12 @@ type Model struct {
 	Name string
 	// Answer says what the model answers to a request.
 	Answer func(ollama.ChatRequest) Answer
+	// Capabilities and ContextLength are what /api/show tells. Default:
+	// completion, and nothing.
+	Capabilities  []string
+	ContextLength int
+	// RemoteHost is set on a model that runs elsewhere.
+	RemoteHost string
 }
 
 // Says is a model that answers every request with these pieces, one token each.
@@ -74,7 +80,9 @@ func NewHandler(models ...Model) *Handler {
 	h.mux.HandleFunc("GET /api/version", h.serveVersion)
 	h.mux.HandleFunc("GET /api/tags", h.serveTags)
 	h.mux.HandleFunc("GET /api/ps", h.servePS)
+	h.mux.HandleFunc("POST /api/show", h.serveShow)
 	h.mux.HandleFunc("POST /api/chat", h.serveChat)
+	h.mux.HandleFunc("POST /api/embed", h.serveEmbed)
 	return h
 }
 

@@ -187,3 +187,23 @@ func TestModelsAreListed(t *testing.T) {
 		t.Errorf("got %s", body)
 	}
 }
+
+func TestWhatAHealthCheckSees(t *testing.T) {
+	server, client := start(t)
+	for path, want := range map[string]string{
+		"/":            "Ollama is running",
+		"/api/version": `{"version":"` + ollamatest.Version + `"}`,
+		"/api/ps":      `{"models":[]}`,
+	} {
+		t.Run(path, func(t *testing.T) {
+			resp, err := client.Get(server.URL + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if got := read(t, resp); resp.StatusCode != 200 || got != want {
+				t.Errorf("%s: %s", resp.Status, got)
+			}
+		})
+	}
+}

@@ -2,15 +2,18 @@ package ollamatest
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 )
@@ -48,7 +51,8 @@ func (h *Handler) serveTags(w http.ResponseWriter, _ *http.Request) {
 	tags := ollama.Tags{Models: []ollama.Tag{}}
 	for _, m := range h.models {
 		tags.Models = append(tags.Models, ollama.Tag{
-			Name: m.Name, Model: m.Name, ModifiedAt: time.Unix(1_700_000_000, 0).UTC(), Digest: strings.Repeat("0", 64),
+			Name: m.Name, Model: m.Name, ModifiedAt: time.Unix(1_700_000_000, 0).UTC(),
+			Digest: fmt.Sprintf("%x", sha256.Sum256([]byte(m.Name))), RemoteHost: m.RemoteHost,
 		})
 	}
 	writeJSON(w, http.StatusOK, tags)
@@ -56,6 +60,62 @@ func (h *Handler) serveTags(w http.ResponseWriter, _ *http.Request) {
 
 func (h *Handler) servePS(w http.ResponseWriter, _ *http.Request) {
 	writeJSON(w, http.StatusOK, ollama.Tags{Models: []ollama.Tag{}})
+}
+
+// model finds a model by the name that a request has; nil if there is none.
+func (h *Handler) model(name string) *Model {
+	for i := range h.models {
+		if m := &h.models[i]; m.Name == name || m.Name == name+":latest" {
+			return m
+		}
+	}
+	return nil
+}
+
+func modelNotFound(w http.ResponseWriter, name string) {
+	writeJSON(w, http.StatusNotFound, errorBody{fmt.Sprintf("model '%s' not found", name)})
+}
+
+func (h *Handler) serveShow(w http.ResponseWriter, r *http.Request) {
+	var req ollama.ShowRequest
+	if err := json.UnmarshalRead(r.Body, &req); err != nil {
+		writeJSON(w, http.StatusBadRequest, errorBody{err.Error()})
+		return
+	}
+	m := h.model(req.Model)
+	if m == nil {
+		modelNotFound(w, req.Model)
+		return
+	}
+	show := ollama.Show{Capabilities: m.Capabilities, ModelInfo: map[string]jsontext.Value{
+		"general.architecture": jsontext.Value(`"scripted"`),
+	}}
+	if show.Capabilities == nil {
+		show.Capabilities = []string{"completion"}
+	}
+	if m.ContextLength > 0 {
+		show.ModelInfo["scripted.context_length"] = jsontext.Value(strconv.Itoa(m.ContextLength))
+	}
+	writeJSON(w, http.StatusOK, show)
+}
+
+// serveEmbed answers with the vector (length, 1) for each text, and counts its words.
+func (h *Handler) serveEmbed(w http.ResponseWriter, r *http.Request) {
+	var req ollama.EmbedRequest
+	if err := json.UnmarshalRead(r.Body, &req); err != nil {
+		writeJSON(w, http.StatusBadRequest, errorBody{err.Error()})
+		return
+	}
+	if h.model(req.Model) == nil {
+		modelNotFound(w, req.Model)
+		return
+	}
+	resp := ollama.EmbedResponse{Model: req.Model, Embeddings: [][]float32{}}
+	for _, text := range req.Input {
+		resp.Embeddings = append(resp.Embeddings, []float32{float32(len(text)), 1})
+		resp.PromptEvalCount += len(strings.Fields(text))
+	}
+	writeJSON(w, http.StatusOK, resp)
 }
 
 func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request) {
@@ -74,14 +134,13 @@ func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request) {
 		req.cancelled = !complete
 		close(req.ended)
 	}()
-	for _, m := range h.models {
-		if m.Name == req.Model || m.Name == req.Model+":latest" {
-			complete = m.Answer(req.ChatRequest).write(r.Context(), w, req.ChatRequest)
-			return
-		}
+	m := h.model(req.Model)
+	if m == nil {
+		complete = true
+		modelNotFound(w, req.Model)
+		return
 	}
-	complete = true
-	writeJSON(w, http.StatusNotFound, errorBody{fmt.Sprintf("model '%s' not found", req.Model)})
+	complete = m.Answer(req.ChatRequest).write(r.Context(), w, req.ChatRequest)
 }
 
 type errorBody struct {

@@ -24,24 +24,41 @@ type ChatRequest struct {
 	MaxCompletionTokens *int64   `json:"max_completion_tokens"`
 	Stop                Stop     `json:"stop"`
 
-	Tools          []Tool          `json:"tools"`
-	ToolChoice     jsontext.Value  `json:"tool_choice"`
-	ResponseFormat *ResponseFormat `json:"response_format"`
+	Tools             []Tool          `json:"tools"`
+	ToolChoice        jsontext.Value  `json:"tool_choice"`
+	ParallelToolCalls *bool           `json:"parallel_tool_calls"`
+	ResponseFormat    *ResponseFormat `json:"response_format"`
 
-	ReasoningEffort string `json:"reasoning_effort"`
+	ReasoningEffort string     `json:"reasoning_effort"`
+	Reasoning       *Reasoning `json:"reasoning"`
 
-	// What Ollama has no counterpart for: asking for more than the default is
-	// refused rather than ignored.
-	N           *int64                    `json:"n"`
-	LogitBias   jsontext.Value            `json:"logit_bias"`
-	Logprobs    bool                      `json:"logprobs"`
-	TopLogprobs *int64                    `json:"top_logprobs"`
-	Modalities  []string                  `json:"modalities"`
-	Audio       jsontext.Value            `json:"audio"`
-	Functions   []jsontext.Value          `json:"functions"`
-	Metadata    map[string]jsontext.Value `json:"metadata"`
+	N           *int64 `json:"n"`
+	Logprobs    bool   `json:"logprobs"`
+	TopLogprobs *int64 `json:"top_logprobs"`
+
+	Metadata map[string]jsontext.Value `json:"metadata"`
 	// PromptCacheKey is the same for all turns of a conversation, where a client sends it.
 	PromptCacheKey string `json:"prompt_cache_key"`
+
+	// What Ollama has no counterpart for.
+	LogitBias  jsontext.Value   `json:"logit_bias"`
+	Modalities []string         `json:"modalities"`
+	Audio      jsontext.Value   `json:"audio"`
+	Functions  []jsontext.Value `json:"functions"`
+
+	// Ollama's own, which clients that know it send.
+	Think         jsontext.Value            `json:"think"`
+	Options       map[string]jsontext.Value `json:"options"`
+	NumCtx        *int64                    `json:"num_ctx"`
+	TopK          *int64                    `json:"top_k"`
+	MinP          *float64                  `json:"min_p"`
+	RepeatPenalty *float64                  `json:"repeat_penalty"`
+	KeepAlive     KeepAlive                 `json:"keep_alive"`
+}
+
+// Reasoning is the form in which the Responses API and some clients ask for effort.
+type Reasoning struct {
+	Effort string `json:"effort"`
 }
 
 // StreamOptions is ChatRequest.StreamOptions.
@@ -65,8 +82,6 @@ type Message struct {
 type Content struct {
 	Text  string
 	Parts []Part
-	// Present is false for null and for a message without content.
-	Present bool
 }
 
 // UnmarshalJSONFrom reads any of the three forms.
@@ -75,10 +90,8 @@ func (c *Content) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 	case 'n':
 		return dec.SkipValue()
 	case '[':
-		c.Present = true
 		return json.UnmarshalDecode(dec, &c.Parts)
 	default:
-		c.Present = true
 		return json.UnmarshalDecode(dec, &c.Text)
 	}
 }
@@ -89,6 +102,10 @@ type Part struct {
 	Text     string   `json:"text"`
 	Refusal  string   `json:"refusal"`
 	ImageURL ImageURL `json:"image_url"`
+	Audio    struct {
+		Data   string `json:"data"`
+		Format string `json:"format"`
+	} `json:"input_audio"`
 }
 
 // ImageURL is an image: `{"url": …}`, or the bare URL that some clients send.

@@ -15,7 +15,7 @@ type Completion struct {
 type Choice struct {
 	Index        int           `json:"index"`
 	Message      AnswerMessage `json:"message"`
-	Logprobs     *struct{}     `json:"logprobs"` // always null
+	Logprobs     *Logprobs     `json:"logprobs"`
 	FinishReason string        `json:"finish_reason"`
 }
 
@@ -54,7 +54,7 @@ type Chunk struct {
 type ChunkChoice struct {
 	Index        int       `json:"index"`
 	Delta        Delta     `json:"delta"`
-	Logprobs     *struct{} `json:"logprobs"` // always null
+	Logprobs     *Logprobs `json:"logprobs"`
 	FinishReason *string   `json:"finish_reason"`
 }
 
@@ -67,11 +67,39 @@ type Delta struct {
 	ToolCalls        []AnswerToolCall `json:"tool_calls,omitempty"`
 }
 
+// Logprobs are the probabilities of an answer's tokens. Refusal is always null.
+type Logprobs struct {
+	Content []TokenLogprob `json:"content"`
+	Refusal *string        `json:"refusal"`
+}
+
+// TokenLogprob is the probability of a token, and of those it was chosen before.
+// Bytes is null if the upstream does not tell.
+type TokenLogprob struct {
+	Token       string       `json:"token"`
+	Logprob     float64      `json:"logprob"`
+	Bytes       *[]int       `json:"bytes"`
+	TopLogprobs []TopLogprob `json:"top_logprobs"`
+}
+
+// TopLogprob is a token that could have come.
+type TopLogprob struct {
+	Token   string  `json:"token"`
+	Logprob float64 `json:"logprob"`
+	Bytes   *[]int  `json:"bytes"`
+}
+
 // Usage is the number of tokens that a request cost.
 type Usage struct {
-	PromptTokens     int `json:"prompt_tokens"`
-	CompletionTokens int `json:"completion_tokens"`
-	TotalTokens      int `json:"total_tokens"`
+	PromptTokens        int            `json:"prompt_tokens"`
+	CompletionTokens    int            `json:"completion_tokens"`
+	TotalTokens         int            `json:"total_tokens"`
+	PromptTokensDetails *PromptDetails `json:"prompt_tokens_details,omitzero"`
+}
+
+// PromptDetails tells how much of the prompt was in the cache, if the upstream does.
+type PromptDetails struct {
+	CachedTokens int `json:"cached_tokens"`
 }
 
 // ModelList is the answer to GET /v1/models.
@@ -80,10 +108,13 @@ type ModelList struct {
 	Data   []Model `json:"data"`
 }
 
-// Model is one model of a ModelList.
+// Model is one model of a ModelList. The last two are not OpenAI's: the longest
+// context in tokens, and what the model can do, in Ollama's words.
 type Model struct {
-	ID      string `json:"id"`
-	Object  string `json:"object"` // model
-	Created int64  `json:"created"`
-	OwnedBy string `json:"owned_by"`
+	ID            string   `json:"id"`
+	Object        string   `json:"object"` // model
+	Created       int64    `json:"created"`
+	OwnedBy       string   `json:"owned_by"`
+	ContextLength int      `json:"context_length,omitzero"`
+	Capabilities  []string `json:"capabilities,omitempty"`
 }

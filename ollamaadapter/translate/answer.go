@@ -1,9 +1,9 @@
 package translate
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
-	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -12,15 +12,51 @@ import (
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
 
+// AnswerForm is what a request says of its answer.
+type AnswerForm struct {
+	Choices      int             // how many answers, each from a request of its own
+	IncludeUsage bool            // of a stream: send the usage at its end
+	OneCall      bool            // parallel_tool_calls is false: only the first call counts
+	ForcedCall   bool            // the answer is a tool call in the form that forceCall asked for
+	Logprobs     bool            // send the probabilities of tokens
+	Reasoning    ReasoningFields // where reasoning goes
+}
+
+// ReasoningFields says in which fields an answer shows its reasoning: clients
+// disagree on the name.
+type ReasoningFields int
+
+// The fields for reasoning.
+const (
+	ReasoningBoth ReasoningFields = iota
+	ReasoningContentOnly
+	ReasoningOnly
+	ReasoningHidden
+)
+
+func (f ReasoningFields) split(text string) (reasoning, reasoningContent string) {
+	switch f {
+	case ReasoningContentOnly:
+		return "", text
+	case ReasoningOnly:
+		return text, ""
+	case ReasoningHidden:
+		return "", ""
+	default:
+		return text, text
+	}
+}
+
 // Identity is what all parts of one answer have in common.
 type Identity struct {
-	ID      string // chatcmpl-…
-	Created int64  // seconds since 1970
-	Model   string // as the client asked for it
+	ID          string // chatcmpl-…
+	Created     int64  // seconds since 1970
+	Model       string // as the client asked for it
+	Fingerprint string // of model and server; may be empty
 }
 
 // NewID returns an id for an answer. Ollama's own /v1 draws from 999 of them.
-func NewID() string { return "chatcmpl-" + rand.Text() }
+func NewID(prefix string) string { return prefix + rand.Text() }
 
 // Reasons of finish_reason.
 const (
@@ -52,78 +88,128 @@ var (
 	ErrGarbage = errors.New("the model server's answer cannot be read")
 )
 
-// Summary is what an answer came to, for the audit record.
+// Summary is what an answer came to, for usage and audit record.
 type Summary struct {
-	Model        string // the upstream's name of it
-	FinishReason string // empty if the answer did not finish
-	// PromptTokens and CompletionTokens are Ollama's counts if Counted; otherwise
-	// CompletionTokens counts the lines that had content, which is one token each
-	// but for those that Ollama holds back to look for tags and whole runes.
-	PromptTokens, CompletionTokens int
-	Counted                        bool
+	Model         string   // the upstream's name of it
+	FinishReasons []string // of the choices that finished
+	// PromptTokens and CompletionTokens are Ollama's counts of all choices if
+	// Counted; otherwise CompletionTokens counts the lines that had content, which
+	// is one token each but for those that Ollama holds back to look for tags and
+	// whole runes.
+	PromptTokens, CompletionTokens, CachedTokens int
+	Counted                                      bool
 }
 
-// Completion turns the body of Ollama's complete answer into OpenAI's.
-func Completion(body []byte, id Identity) (*openai.Completion, Summary, error) {
+// finish adds the final line of a choice. estimated are the tokens that were
+// counted for it so far.
+func (s *Summary) finish(resp *ollama.ChatResponse, reason string, estimated int) {
+	s.Model = cmp.Or(resp.Model, s.Model)
+	s.FinishReasons = append(s.FinishReasons, reason)
+	s.PromptTokens += resp.PromptEvalCount
+	s.CachedTokens += resp.PromptEvalCachedCount
+	s.CompletionTokens += resp.EvalCount - estimated
+	s.Counted = true
+}
+
+func (s *Summary) usage() *openai.Usage {
+	usage := &openai.Usage{
+		PromptTokens:     s.PromptTokens,
+		CompletionTokens: s.CompletionTokens,
+		TotalTokens:      s.PromptTokens + s.CompletionTokens,
+	}
+	if s.CachedTokens > 0 {
+		usage.PromptTokensDetails = &openai.PromptDetails{CachedTokens: s.CachedTokens}
+	}
+	return usage
+}
+
+// Whole gathers an answer that is not streamed, choice by choice.
+type Whole struct {
+	form       AnswerForm
+	completion openai.Completion
+	summary    Summary
+}
+
+// NewWhole returns an answer without choices yet.
+func NewWhole(id Identity, form AnswerForm) *Whole {
+	return &Whole{form: form, completion: openai.Completion{
+		ID: id.ID, Object: "chat.completion", Created: id.Created, Model: id.Model, SystemFingerprint: id.Fingerprint,
+	}}
+}
+
+// Add takes the body of Ollama's answer for the next choice.
+func (w *Whole) Add(body []byte) error {
 	resp, err := decodeResponse(body)
 	if err != nil {
-		return nil, Summary{}, err
+		return err
 	}
+	w.summary.Model = resp.Model
 	if !resp.Done {
 		// Ollama answers 200 and done:false when it gave up on a model that
 		// repeats itself (llm/server.go, v0.17.4)
-		return nil, Summary{Model: resp.Model}, ErrCutShort
+		return ErrCutShort
+	}
+	if err := w.form.settleCalls(resp); err != nil {
+		return err
 	}
 	calls := answeredCalls(resp.Message.ToolCalls, 0, false)
-	message := openai.AnswerMessage{
-		Role:             "assistant",
-		Reasoning:        resp.Message.Thinking,
-		ReasoningContent: resp.Message.Thinking,
-		ToolCalls:        calls,
-	}
+	message := openai.AnswerMessage{Role: "assistant", ToolCalls: calls}
+	message.Reasoning, message.ReasoningContent = w.form.Reasoning.split(resp.Message.Thinking)
 	if resp.Message.Content != "" || len(calls) == 0 {
 		message.Content = &resp.Message.Content
 	}
-	summary := finalSummary(resp, len(calls) > 0)
-	return &openai.Completion{
-		ID:      id.ID,
-		Object:  "chat.completion",
-		Created: id.Created,
-		Model:   id.Model,
-		Choices: []openai.Choice{{Message: message, FinishReason: summary.FinishReason}},
-		Usage:   usage(summary),
-	}, summary, nil
+	reason := finishReason(resp.DoneReason, len(calls) > 0)
+	w.summary.finish(resp, reason, 0)
+	choice := openai.Choice{Index: len(w.completion.Choices), Message: message, FinishReason: reason}
+	if w.form.Logprobs {
+		choice.Logprobs = logprobs(resp.Logprobs)
+	}
+	w.completion.Choices = append(w.completion.Choices, choice)
+	return nil
 }
 
-// decodeResponse reads one answer, or one line of one. It takes what Ollama may
-// send: names and characters that a stricter reader would refuse.
+// Completion is the answer with the choices so far.
+func (w *Whole) Completion() *openai.Completion {
+	w.completion.Usage = w.summary.usage()
+	return &w.completion
+}
+
+// Summary is what the answer has come to so far.
+func (w *Whole) Summary() Summary { return w.summary }
+
+// settleCalls makes of an answer's last part the tool calls that the client is
+// to see: the call that was forced, or only the first.
+func (f AnswerForm) settleCalls(resp *ollama.ChatResponse) error {
+	if f.ForcedCall {
+		call, ok := forcedCall(resp.Message.Content)
+		switch {
+		case ok:
+			resp.Message.ToolCalls = []ollama.ToolCall{call}
+		case resp.DoneReason != finishLength: // else the call was cut off
+			return ErrGarbage
+		}
+		resp.Message.Content = ""
+	}
+	if f.OneCall && len(resp.Message.ToolCalls) > 1 {
+		resp.Message.ToolCalls = resp.Message.ToolCalls[:1]
+	}
+	return nil
+}
+
+// tolerant reads what Ollama may send: names and characters that a stricter
+// reader would refuse.
+var tolerant = json.JoinOptions(jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+
+// decodeResponse reads one answer, or one line of one.
 func decodeResponse(data []byte) (*ollama.ChatResponse, error) {
 	resp := new(ollama.ChatResponse)
-	if err := json.Unmarshal(data, resp, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
+	if err := json.Unmarshal(data, resp, tolerant); err != nil {
 		return nil, ErrGarbage
 	}
 	if resp.Error != "" {
 		return nil, ErrUpstream
 	}
 	return resp, nil
-}
-
-func finalSummary(resp *ollama.ChatResponse, calledTools bool) Summary {
-	return Summary{
-		Model:            resp.Model,
-		FinishReason:     finishReason(resp.DoneReason, calledTools),
-		PromptTokens:     resp.PromptEvalCount,
-		CompletionTokens: resp.EvalCount,
-		Counted:          true,
-	}
-}
-
-func usage(s Summary) *openai.Usage {
-	return &openai.Usage{
-		PromptTokens:     s.PromptTokens,
-		CompletionTokens: s.CompletionTokens,
-		TotalTokens:      s.PromptTokens + s.CompletionTokens,
-	}
 }
 
 // answeredCalls turns tool calls into OpenAI's form, numbered from first on:
@@ -152,25 +238,17 @@ func answeredCalls(in []ollama.ToolCall, first int, indexed bool) []openai.Answe
 	return out
 }
 
-// Models turns the body of GET /api/tags into OpenAI's list.
-func Models(body []byte) (*openai.ModelList, error) {
-	var tags ollama.Tags
-	if err := json.Unmarshal(body, &tags, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
-		return nil, ErrGarbage
+// logprobs turns probabilities into OpenAI's form, in which lists are never missing.
+func logprobs(in []ollama.Logprob) *openai.Logprobs {
+	out := &openai.Logprobs{Content: []openai.TokenLogprob{}}
+	for _, token := range in {
+		t := openai.TokenLogprob{
+			Token: token.Token, Logprob: token.Logprob, Bytes: token.Bytes, TopLogprobs: []openai.TopLogprob{},
+		}
+		for _, top := range token.TopLogprobs {
+			t.TopLogprobs = append(t.TopLogprobs, openai.TopLogprob{Token: top.Token, Logprob: top.Logprob, Bytes: top.Bytes})
+		}
+		out.Content = append(out.Content, t)
 	}
-	list := &openai.ModelList{Object: "list", Data: []openai.Model{}}
-	for _, tag := range tags.Models {
-		list.Data = append(list.Data, openai.Model{
-			ID: tag.Name, Object: "model", Created: tag.ModifiedAt.Unix(), OwnedBy: owner(tag.Name),
-		})
-	}
-	return list, nil
-}
-
-// owner is the namespace of a model's name, `library` if it has none.
-func owner(name string) string {
-	if namespace, _, found := strings.Cut(name, "/"); found {
-		return namespace
-	}
-	return "library"
+	return out
 }

@@ -2,14 +2,25 @@ package translate_test
 
 import (
 	"errors"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
+
+// whole translates an answer of one choice.
+func whole(body string) (*openai.Completion, translate.Summary, error) {
+	w := translate.NewWhole(identity, translate.AnswerForm{Choices: 1})
+	if err := w.Add([]byte(body)); err != nil {
+		return nil, w.Summary(), err
+	}
+	return w.Completion(), w.Summary(), nil
+}
 
 var identity = translate.Identity{ID: "chatcmpl-1", Created: 1_700_000_000, Model: "m"}
 
@@ -39,7 +50,7 @@ func TestCompletion(t *testing.T) {
 			`{"role":"assistant","content":"h` + "\ufffd" + `","refusal":null}`, "stop"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			completion, summary, err := translate.Completion([]byte(test.body), identity)
+			completion, summary, err := whole(test.body)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -54,8 +65,8 @@ func TestCompletion(t *testing.T) {
 			if got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
-			wantSummary := translate.Summary{Model: "m:latest", FinishReason: test.finish, PromptTokens: 3, CompletionTokens: 2, Counted: true}
-			if summary != wantSummary {
+			wantSummary := translate.Summary{Model: "m:latest", FinishReasons: []string{test.finish}, PromptTokens: 3, CompletionTokens: 2, Counted: true}
+			if !reflect.DeepEqual(summary, wantSummary) {
 				t.Errorf("summary %+v, want %+v", summary, wantSummary)
 			}
 		})
@@ -76,7 +87,7 @@ func TestCompletionFinishReason(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			body := `{"message":{` + test.message + `},"done":true,"done_reason":` + test.reason + `}`
-			completion, _, err := translate.Completion([]byte(body), identity)
+			completion, _, err := whole(body)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -105,7 +116,7 @@ func TestCompletionOfWhatIsNoAnswer(t *testing.T) {
 		{"an array", `[]`, translate.ErrGarbage},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			completion, _, err := translate.Completion([]byte(test.body), identity)
+			completion, _, err := whole(test.body)
 			if !errors.Is(err, test.want) || completion != nil {
 				t.Errorf("got %v, %v; want %v", completion, err, test.want)
 			}
@@ -119,46 +130,10 @@ func TestCompletionOfWhatIsNoAnswer(t *testing.T) {
 func TestNewIDNeverRepeats(t *testing.T) {
 	seen := make(map[string]bool)
 	for range 10_000 {
-		id := translate.NewID()
+		id := translate.NewID("chatcmpl-")
 		if !strings.HasPrefix(id, "chatcmpl-") || seen[id] {
 			t.Fatalf("id %q", id)
 		}
 		seen[id] = true
-	}
-}
-
-func TestModels(t *testing.T) {
-	for _, test := range []struct{ name, body, want string }{
-		{"a model of the library", `{"models":[{"name":"qwen3:32b","model":"qwen3:32b","modified_at":"2023-11-14T22:13:20Z"}]}`,
-			`[{"id":"qwen3:32b","object":"model","created":1700000000,"owned_by":"library"}]`},
-		{"time zones do not matter", `{"models":[{"name":"m","modified_at":"2023-11-14T23:13:20.123456789+01:00"}]}`,
-			`[{"id":"m","object":"model","created":1700000000,"owned_by":"library"}]`},
-		{"a model of somebody's", `{"models":[{"name":"jo/m:7b","modified_at":"2023-11-14T22:13:20Z"}]}`,
-			`[{"id":"jo/m:7b","object":"model","created":1700000000,"owned_by":"jo"}]`},
-		{"the order stays", `{"models":[{"name":"z","modified_at":"2023-11-14T22:13:20Z"},{"name":"a","modified_at":"2023-11-14T22:13:20Z"}]}`,
-			`[{"id":"z","object":"model","created":1700000000,"owned_by":"library"},{"id":"a","object":"model","created":1700000000,"owned_by":"library"}]`},
-		{"no models are an empty list", `{"models":[]}`, `[]`},
-		{"null is an empty list, not null", `{"models":null}`, `[]`},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			list, err := translate.Models([]byte(test.body))
-			if err != nil {
-				t.Fatal(err)
-			}
-			data, err := json.Marshal(list)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if want := `{"object":"list","data":` + test.want + `}`; string(data) != want {
-				t.Errorf("got  %s\nwant %s", data, want)
-			}
-		})
-	}
-	for _, body := range []string{``, `Ollama is running`, `{"models":"CANARY"}`, `{"models":[{"name":"m"`} {
-		t.Run("garbage "+body, func(t *testing.T) {
-			if list, err := translate.Models([]byte(body)); !errors.Is(err, translate.ErrGarbage) {
-				t.Errorf("got %v, %v", list, err)
-			}
-		})
 	}
 }

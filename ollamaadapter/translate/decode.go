@@ -17,12 +17,21 @@ import (
 // DecodeChat reads the body of a chat request. Its error is an *openai.Error
 // that names the field at fault.
 func DecodeChat(body []byte) (*openai.ChatRequest, error) {
+	return decode[openai.ChatRequest](body)
+}
+
+// DecodeEmbedding reads the body of a request for embeddings, likewise.
+func DecodeEmbedding(body []byte) (*openai.EmbeddingRequest, error) {
+	return decode[openai.EmbeddingRequest](body)
+}
+
+func decode[Request any](body []byte) (*Request, error) {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, &openai.Error{
 			Message: "the request has no body", Type: openai.TypeInvalidRequest, Code: openai.CodeInvalidJSON,
 		}
 	}
-	req := new(openai.ChatRequest)
+	req := new(Request)
 	err := json.Unmarshal(body, req)
 	if err == nil {
 		return req, nil

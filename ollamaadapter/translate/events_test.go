@@ -12,14 +12,14 @@ import (
 
 // feed gives a stream these pieces, then the end, and returns all that it sent.
 func feed(includeUsage bool, pieces ...string) (events string, stream *translate.Stream, err error) {
-	stream = translate.NewStream(identity, includeUsage)
+	stream = translate.NewStream(identity, translate.AnswerForm{Choices: 1, IncludeUsage: includeUsage})
 	var sent strings.Builder
 	for _, piece := range pieces {
 		var out []byte
-		out, err = stream.Write([]byte(piece))
+		out, _ = stream.Write([]byte(piece)) // an error comes again at the end
 		sent.Write(out)
 	}
-	out, err := stream.Close()
+	out, err := stream.CloseChoice()
 	sent.Write(out)
 	return sent.String(), stream, err
 }

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -53,15 +54,33 @@ func badRequest(text string) *openai.Error {
 	}
 	switch {
 	case strings.Contains(text, "exceeds the available context size"), strings.Contains(text, "exceeds the context length"):
-		e.Message, e.Param, e.Code = "the conversation is longer than the model's context", "messages", openai.CodeContextLength
+		e.Message, e.Param, e.Code = tooLong(text), "messages", openai.CodeContextLength
 	case strings.Contains(text, "does not support tools"):
 		e.Message, e.Param, e.Code = "the model does not support tools", "tools", openai.CodeUnsupported
 	case strings.Contains(text, "does not support chat"):
 		e.Message, e.Param, e.Code = "the model does not support chat", "model", openai.CodeUnsupported
+	case strings.Contains(text, "does not support thinking"):
+		e.Message, e.Param, e.Code = "the model does not support reasoning", "reasoning_effort", openai.CodeUnsupported
 	case strings.Contains(text, "model name"):
 		e.Message, e.Param = "the model's name is not valid", "model"
 	}
 	return e
+}
+
+// tooLong tells both lengths where the upstream does. Since 0.30 its error text is
+// llama-server's error object, as JSON.
+func tooLong(text string) string {
+	var nested struct {
+		Error struct {
+			PromptTokens int `json:"n_prompt_tokens"`
+			Context      int `json:"n_ctx"`
+		} `json:"error"`
+	}
+	if json.Unmarshal([]byte(text), &nested) != nil || nested.Error.Context == 0 {
+		return "the conversation is longer than the model's context"
+	}
+	return fmt.Sprintf("the conversation has %d tokens and the model's context %d",
+		nested.Error.PromptTokens, nested.Error.Context)
 }
 
 // upstreamText is the text of Ollama's `{"error": "text"}`. Other bodies have none.

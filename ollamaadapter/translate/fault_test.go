@@ -30,7 +30,7 @@ func TestUpstreamFault(t *testing.T) {
 		{"tools for a model that knows none", 400, text(`registry.ollama.ai/library/CANARY:latest does not support tools`), 400, "tools", openai.CodeUnsupported},
 		{"a chat with a model for embeddings", 400, text(`\"CANARY\" does not support chat`), 400, "model", openai.CodeUnsupported},
 		{"a malformed name of a model", 400, text(`invalid model name`), 400, "model", openai.CodeInvalidValue},
-		{"thinking for a model that cannot", 400, text(`\"CANARY\" does not support thinking`), 400, "", openai.CodeInvalidValue},
+		{"thinking for a model that cannot", 400, text(`\"CANARY\" does not support thinking`), 400, "reasoning_effort", openai.CodeUnsupported},
 		{"any other refusal", 400, text(`json: cannot unmarshal CANARY into Go struct field`), 400, "", openai.CodeInvalidValue},
 		{"a refusal without words", 400, ``, 400, "", openai.CodeInvalidValue},
 		{"a refusal in another shape", 400, `{"error":{"message":"CANARY"}}`, 400, "", openai.CodeInvalidValue},

@@ -9,7 +9,9 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
@@ -61,14 +63,15 @@ func FuzzDecodeChat(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body []byte, mergeSystem bool) {
 		req, err := translate.DecodeChat(body)
 		if err == nil {
-			settings := translate.Settings{DefaultModel: "d", MergeSystem: mergeSystem, Defaults: map[string]any{"temperature": 0.7}}
+			settings := translate.Settings{Model: "m", MergeSystem: mergeSystem, Features: ollama.Newest,
+				Rules: policy.Rules{Defaults: map[string]any{"temperature": 0.7}}}
 			out, errOut := translate.ChatRequest(req, settings)
 			if err = errOut; err == nil {
-				data, err := json.Marshal(out, json.Deterministic(true))
+				data, err := json.Marshal(out.Native, json.Deterministic(true))
 				if err != nil || !jsontext.Value(data).IsValid() {
 					t.Fatalf("%s\n%v", data, err)
 				}
-				if len(out.Messages) == 0 || out.Model == "" {
+				if len(out.Native.Messages) == 0 || out.Native.Model == "" {
 					t.Fatalf("%s would make Ollama load a model and say nothing", data)
 				}
 				return

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"encoding/base64"
-	"fmt"
 	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -41,7 +40,7 @@ func messages(in []openai.Message) ([]ollama.Message, error) {
 // message translates one message of a conversation.
 func message(in []openai.Message, i int) (ollama.Message, error) {
 	m := &in[i]
-	at := fmt.Sprintf("messages[%d]", i)
+	at := index("messages", i)
 	role, known := roles[m.Role]
 	if !known {
 		return ollama.Message{}, invalid(at+".role", "must be system, developer, user, assistant or tool")
@@ -72,7 +71,7 @@ func content(c openai.Content, at string) (text string, images []string, err err
 	}
 	var texts []string
 	for i, part := range c.Parts {
-		at := fmt.Sprintf("%s[%d]", at, i)
+		at := index(at, i)
 		switch part.Type {
 		case "text", "input_text", "output_text":
 			texts = append(texts, part.Text)
@@ -84,8 +83,15 @@ func content(c openai.Content, at string) (text string, images []string, err err
 				return "", nil, err
 			}
 			images = append(images, image)
+		case "input_audio":
+			// Ollama takes audio among the images and tells them apart by content (0.20.0)
+			audio, err := audio(part.Audio.Data, part.Audio.Format, at)
+			if err != nil {
+				return "", nil, err
+			}
+			images = append(images, audio)
 		default:
-			return "", nil, invalid(at+".type", "must be text, image_url or refusal")
+			return "", nil, invalid(at+".type", "must be text, image_url, input_audio or refusal")
 		}
 	}
 	return strings.Join(texts, "\n"), images, nil
@@ -96,15 +102,26 @@ func content(c openai.Content, at string) (text string, images []string, err err
 func image(url string) (string, error) {
 	prefix, data, found := strings.Cut(url, ",")
 	switch strings.ToLower(prefix) {
-	case "data:image/png;base64", "data:image/jpeg;base64", "data:image/jpg;base64", "data:image/webp;base64":
+	case "data:image/png;base64", "data:image/jpeg;base64", "data:image/jpg;base64", "data:image/webp;base64", "data:image/gif;base64":
 	default:
 		found = false
 	}
 	if !found {
-		return "", invalid("messages", "images must be data URLs of png, jpeg or webp in base64; other URLs are not fetched")
+		return "", invalid("messages", "images must be data URLs of png, jpeg, webp or gif in base64; other URLs are not fetched")
 	}
 	if _, err := base64.StdEncoding.DecodeString(data); err != nil {
 		return "", invalid("messages", "the image is not valid base64")
+	}
+	return data, nil
+}
+
+// audio checks sound of a kind that Ollama knows.
+func audio(data, format, at string) (string, error) {
+	if format != "wav" && format != "mp3" {
+		return "", invalid(at+".input_audio.format", "must be wav or mp3")
+	}
+	if _, err := base64.StdEncoding.DecodeString(data); err != nil || data == "" {
+		return "", invalid(at+".input_audio.data", "is not valid base64")
 	}
 	return data, nil
 }
@@ -114,7 +131,7 @@ func image(url string) (string, error) {
 func toolCalls(in []openai.ToolCall, at string) ([]ollama.ToolCall, error) {
 	var out []ollama.ToolCall
 	for i, call := range in {
-		at := fmt.Sprintf("%s[%d].function", at, i)
+		at := index(at, i) + ".function"
 		if call.Function.Name == "" {
 			return nil, missing(at + ".name")
 		}

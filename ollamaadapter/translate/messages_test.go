@@ -121,7 +121,7 @@ func TestToolResultsAreNamed(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []string
-			for _, m := range out.Messages {
+			for _, m := range out.Native.Messages {
 				if m.Role == "tool" {
 					got = append(got, m.ToolName)
 				}
@@ -149,7 +149,9 @@ func TestMessageRefusals(t *testing.T) {
 		{"a role in capitals", `{"role":"USER"}`, "messages[0].role", openai.CodeInvalidValue},
 		{"a part nobody knows", `{"role":"user","content":[{"type":"text"},{"type":"CANARY"}]}`, "messages[0].content[1].type", openai.CodeInvalidValue},
 		{"null for a part", `{"role":"user","content":[null]}`, "messages[0].content[0].type", openai.CodeInvalidValue},
-		{"sound", `{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"CANARY"}}]}`, "messages[0].content[0].type", openai.CodeInvalidValue},
+		{"sound of no kind that Ollama knows", `{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"CANARY","format":"ogg"}}]}`, "messages[0].content[0].input_audio.format", openai.CodeInvalidValue},
+		{"sound that is not base64", `{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"CANARY!","format":"wav"}}]}`, "messages[0].content[0].input_audio.data", openai.CodeInvalidValue},
+		{"a part of a kind nobody knows", `{"role":"user","content":[{"type":"CANARY"}]}`, "messages[0].content[0].type", openai.CodeInvalidValue},
 		{"an image elsewhere, which nobody fetches", picture("https://CANARY.example/x.png"), "messages", openai.CodeInvalidValue},
 		{"an image in the gateway's own network", picture("http://169.254.169.254/CANARY,x"), "messages", openai.CodeInvalidValue},
 		{"an image in a file", picture("file:///CANARY"), "messages", openai.CodeInvalidValue},

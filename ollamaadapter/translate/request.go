@@ -1,177 +1,173 @@
 package translate
 
 import (
-	"fmt"
-	"maps"
 	"slices"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
 )
 
-// Settings is what the server's side says of a request.
+// Settings is what server and upstream say of a request.
 type Settings struct {
-	// DefaultModel is asked when the client names no model.
-	DefaultModel string
+	// Model is the upstream's name of the model.
+	Model string
 	// MergeSystem folds system text into the first user message.
 	MergeSystem bool
-	// Defaults are Ollama options for what the client leaves open.
-	Defaults map[string]any
+	// Rules are the server's for this model.
+	Rules policy.Rules
+	// CutOverflow lets Ollama cut a conversation that is too long, without a word,
+	// instead of answering that it is.
+	CutOverflow bool
+	// Reasoning says in which fields an answer shows its reasoning.
+	Reasoning ReasoningFields
+
+	// Features is what the upstream understands.
+	Features ollama.Features
+	// Thinks tells whether the model can think; ThinksKnown whether that is known.
+	Thinks, ThinksKnown bool
+}
+
+// maxChoices is how many choices one request may ask for.
+const maxChoices = 8
+
+// Chat is a chat request as Ollama gets it, and what its answer must become.
+type Chat struct {
+	Native *ollama.ChatRequest
+	Answer AnswerForm
 }
 
 // ChatRequest turns a decoded chat request into Ollama's. Its error is an
 // *openai.Error that names the field at fault.
-func ChatRequest(req *openai.ChatRequest, settings Settings) (*ollama.ChatRequest, error) {
-	if err := checkSupported(req); err != nil {
+func ChatRequest(req *openai.ChatRequest, settings Settings) (*Chat, error) {
+	if err := checkSupported(req, settings.Features); err != nil {
 		return nil, err
 	}
-	model := req.Model
-	if model == "" {
-		model = settings.DefaultModel
+	native := &ollama.ChatRequest{Model: settings.Model, Stream: req.Stream, Logprobs: req.Logprobs}
+	if req.TopLogprobs != nil {
+		native.TopLogprobs = *req.TopLogprobs
 	}
-	if model == "" {
-		return nil, missing("model")
-	}
-	messages, err := messages(req.Messages)
-	if err != nil {
+	var err error
+	if native.Messages, err = messages(req.Messages); err != nil {
 		return nil, err
 	}
 	if settings.MergeSystem {
-		messages = mergeSystem(messages)
+		native.Messages = mergeSystem(native.Messages)
 	}
-	options, err := options(req, settings.Defaults)
+	asked, err := askedOptions(req)
 	if err != nil {
 		return nil, err
 	}
-	tools, err := tools(req)
+	native.Options = settings.Rules.Options(asked)
+	native.KeepAlive = settings.Rules.KeepAliveFor(req.KeepAlive.Seconds)
+	if native.Format, err = format(req.ResponseFormat, settings.Features); err != nil {
+		return nil, err
+	}
+	if native.Think, err = think(req, settings); err != nil {
+		return nil, err
+	}
+	if settings.Features.Truncate && !settings.CutOverflow {
+		native.Truncate = new(bool)
+	}
+
+	form := AnswerForm{
+		Choices:      1,
+		IncludeUsage: req.StreamOptions != nil && req.StreamOptions.IncludeUsage,
+		OneCall:      req.ParallelToolCalls != nil && !*req.ParallelToolCalls,
+		Reasoning:    settings.Reasoning,
+		Logprobs:     req.Logprobs,
+	}
+	if req.N != nil {
+		form.Choices = int(*req.N)
+	}
+	choice, err := parseToolChoice(req.ToolChoice)
 	if err != nil {
 		return nil, err
 	}
-	format, err := format(req.ResponseFormat)
-	if err != nil {
+	if native.Tools, err = tools(req.Tools, choice, settings.Features); err != nil {
 		return nil, err
 	}
-	think, err := think(req.ReasoningEffort)
-	if err != nil {
-		return nil, err
+	if choice.required {
+		if !settings.Features.SchemaFormat {
+			return nil, unsupported("tool_choice", "the model server is too old for this choice")
+		}
+		form.ForcedCall = true
+		if err := forceCall(native); err != nil {
+			return nil, err
+		}
 	}
-	return &ollama.ChatRequest{
-		Model:    model,
-		Messages: messages,
-		Stream:   req.Stream,
-		Format:   format,
-		Tools:    tools,
-		Options:  options,
-		Think:    think,
-	}, nil
+	return &Chat{native, form}, nil
 }
 
-// checkSupported refuses what Ollama has no counterpart for. To ignore it would
-// be to answer another question than the one asked.
-func checkSupported(req *openai.ChatRequest) error {
+// checkSupported refuses what cannot be honoured. To ignore it would be to
+// answer another question than the one asked.
+func checkSupported(req *openai.ChatRequest, features ollama.Features) error {
+	top := req.TopLogprobs
 	switch {
-	case req.N != nil && *req.N != 1:
-		return unsupported("n", "only one choice can be asked for")
+	case req.N != nil && (*req.N < 1 || *req.N > maxChoices):
+		return invalid("n", "must lie between 1 and 8")
 	case isSet(req.LogitBias) && string(req.LogitBias) != "{}":
 		return unsupported("logit_bias", "not supported by this server")
-	case req.Logprobs:
-		return unsupported("logprobs", "not supported by this server")
-	case req.TopLogprobs != nil && *req.TopLogprobs != 0:
-		return unsupported("top_logprobs", "not supported by this server")
 	case isSet(req.Audio), slices.Contains(req.Modalities, "audio"):
 		return unsupported("audio", "audio output is not supported by this server")
 	case len(req.Functions) > 0:
 		return unsupported("functions", "use tools instead")
+	case top != nil && (*top < 0 || *top > 20):
+		return invalid("top_logprobs", "must lie between 0 and 20")
+	case top != nil && *top > 0 && !req.Logprobs:
+		return invalid("top_logprobs", "needs logprobs to be true")
+	case req.Logprobs && !features.Logprobs:
+		return unsupported("logprobs", "the model server is too old for this")
 	}
 	return nil
 }
 
-// options collects Ollama's options: the server's defaults, and over them what
-// the client asked for. What neither gives is left to the model's own defaults.
-func options(req *openai.ChatRequest, defaults map[string]any) (map[string]any, error) {
-	options := maps.Clone(defaults)
-	if options == nil {
-		options = make(map[string]any)
-	}
-	for _, number := range []struct {
-		param, option string
-		value         *float64
-		min, max      float64
-	}{
-		{"temperature", "temperature", req.Temperature, 0, 2},
-		{"top_p", "top_p", req.TopP, 0, 1},
-		{"frequency_penalty", "frequency_penalty", req.FrequencyPenalty, -2, 2},
-		{"presence_penalty", "presence_penalty", req.PresencePenalty, -2, 2},
-	} {
-		if number.value == nil {
-			continue
-		}
-		if *number.value < number.min || *number.value > number.max {
-			return nil, invalid(number.param, fmt.Sprintf("must lie between %g and %g", number.min, number.max))
-		}
-		options[number.option] = *number.value
-	}
-	if req.Seed != nil {
-		options["seed"] = *req.Seed
-	}
-	// max_tokens is the old name; whoever sends both means the new one
-	for _, limit := range []struct {
-		param string
-		value *int64
-	}{{"max_tokens", req.MaxTokens}, {"max_completion_tokens", req.MaxCompletionTokens}} {
-		if limit.value == nil {
-			continue
-		}
-		if *limit.value < 1 {
-			return nil, invalid(limit.param, "must be at least 1")
-		}
-		options["num_predict"] = *limit.value
-	}
-	if len(req.Stop) > 0 {
-		options["stop"] = []string(req.Stop)
-	}
-	return options, nil
-}
-
-// tools passes the tools on, as tool_choice allows.
-func tools(req *openai.ChatRequest) ([]ollama.Tool, error) {
-	switch choice := string(req.ToolChoice); choice {
-	case "", "null", `"auto"`:
-	case `"none"`:
-		return nil, nil
-	default:
-		return nil, unsupported("tool_choice", "only none and auto are supported by this server")
-	}
-	var tools []ollama.Tool
-	for i, tool := range req.Tools {
-		at := fmt.Sprintf("tools[%d]", i)
+// tools passes on the tools that may be called.
+func tools(in []openai.Tool, choice toolChoice, features ollama.Features) ([]ollama.Tool, error) {
+	for i, tool := range in {
 		if tool.Type != "function" {
-			return nil, invalid(at+".type", "only function is supported")
+			return nil, invalid(index("tools", i)+".type", "only function is supported")
 		}
 		if tool.Function.Name == "" {
-			return nil, missing(at + ".function.name")
+			return nil, missing(index("tools", i) + ".function.name")
 		}
+	}
+	picked, err := choice.pick(in)
+	if err != nil {
+		return nil, err
+	}
+	dialect := SchemaDialect{
+		TypeLists: features.TypeLists, AnyOf: features.AnyOf, NestedRequired: features.NestedRequired,
+	}
+	var out []ollama.Tool
+	for i, tool := range picked {
+		at := index("tools", i) + ".function.parameters"
 		parameters := tool.Function.Parameters
 		if !isSet(parameters) {
-			// without one, Ollama would show the model {"type":"","properties":null}
-			parameters = jsontext.Value(`{"type":"object","properties":{}}`)
+			// without any, Ollama would show the model {"type":"","properties":null}
+			parameters = jsontext.Value(`{}`)
 		}
 		if parameters.Kind() != '{' {
-			return nil, wrongType(at + ".function.parameters")
+			return nil, wrongType(at)
 		}
-		tools = append(tools, ollama.Tool{Type: "function", Function: ollama.Function{
+		schema, notes, err := toolSchema(parameters, dialect)
+		if err != nil {
+			return nil, invalid(at, err.Error())
+		}
+		out = append(out, ollama.Tool{Type: "function", Function: ollama.Function{
 			Name:        tool.Function.Name,
-			Description: tool.Function.Description,
-			Parameters:  parameters,
+			Description: strings.TrimSpace(tool.Function.Description + " " + notes),
+			Parameters:  schema,
 		}})
 	}
-	return tools, nil
+	return out, nil
 }
 
 // format is Ollama's format: nothing, "json", or a schema.
-func format(f *openai.ResponseFormat) (jsontext.Value, error) {
+func format(f *openai.ResponseFormat, features ollama.Features) (jsontext.Value, error) {
 	if f == nil {
 		return nil, nil
 	}
@@ -188,51 +184,11 @@ func format(f *openai.ResponseFormat) (jsontext.Value, error) {
 		if schema.Kind() != '{' {
 			return nil, wrongType("response_format.json_schema.schema")
 		}
+		if !features.SchemaFormat {
+			return nil, unsupported("response_format", "the model server is too old for schemas")
+		}
 		return schema, nil
 	default:
 		return nil, invalid("response_format.type", "must be text, json_object or json_schema")
-	}
-}
-
-// think switches reasoning off where the client wants none. Any other effort
-// needs no word: a model that can think does so by itself (since Ollama 0.12.4),
-// and to ask it of one that cannot would be an error.
-func think(effort string) (*bool, error) {
-	switch effort {
-	case "none":
-		return new(bool), nil
-	case "", "minimal", "low", "medium", "high", "xhigh", "max":
-		return nil, nil
-	default:
-		return nil, invalid("reasoning_effort", "must be none, minimal, low, medium, high, xhigh or max")
-	}
-}
-
-// isSet reports whether a value is there and not null.
-func isSet(v jsontext.Value) bool {
-	return len(v) > 0 && v.Kind() != 'n'
-}
-
-func missing(param string) error {
-	return &openai.Error{
-		Message: "missing", Type: openai.TypeInvalidRequest, Param: param, Code: openai.CodeMissing,
-	}
-}
-
-func invalid(param, message string) error {
-	return &openai.Error{
-		Message: message, Type: openai.TypeInvalidRequest, Param: param, Code: openai.CodeInvalidValue,
-	}
-}
-
-func wrongType(param string) error {
-	return &openai.Error{
-		Message: "wrong type", Type: openai.TypeInvalidRequest, Param: param, Code: openai.CodeInvalidType,
-	}
-}
-
-func unsupported(param, message string) error {
-	return &openai.Error{
-		Message: message, Type: openai.TypeInvalidRequest, Param: param, Code: openai.CodeUnsupported,
 	}
 }

@@ -7,7 +7,9 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
@@ -18,11 +20,11 @@ func native(t *testing.T, body string, settings translate.Settings) string {
 	if err != nil {
 		t.Fatalf("decoding %s: %v", body, err)
 	}
-	out, err := translate.ChatRequest(req, settings)
+	out, err := translate.ChatRequest(req, complete(settings, req))
 	if err != nil {
 		t.Fatalf("translating %s: %v", body, err)
 	}
-	data, err := json.Marshal(out, json.Deterministic(true))
+	data, err := json.Marshal(out.Native, json.Deterministic(true))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,11 +38,23 @@ func refusal(t *testing.T, body string, settings translate.Settings) *openai.Err
 	if err != nil {
 		t.Fatalf("decoding %s: %v", body, err)
 	}
-	out, err := translate.ChatRequest(req, settings)
+	out, err := translate.ChatRequest(req, complete(settings, req))
 	if err == nil {
-		t.Fatalf("accepted as %+v", out)
+		t.Fatalf("accepted as %+v", out.Native)
 	}
 	return openaiError(t, err)
+}
+
+// complete fills in what most cases do not speak of: the model that the client
+// asks for, on an Ollama that understands everything but is let truncate.
+func complete(settings translate.Settings, req *openai.ChatRequest) translate.Settings {
+	if settings.Model == "" {
+		settings.Model = req.Model
+	}
+	if settings.Features == (ollama.Features{}) {
+		settings.Features, settings.CutOverflow = ollama.Newest, true
+	}
+	return settings
 }
 
 // asking is a request for one word that has these fields besides.
@@ -111,7 +125,7 @@ func TestChatRequestStream(t *testing.T) {
 func TestChatRequestTools(t *testing.T) {
 	const (
 		tools  = `"tools":[{"type":"function","function":{"name":"f","description":"d","strict":true,"parameters":{"type":"object","z":1,"a":2}}}]`
-		passed = `"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","z":1,"a":2}}}]`
+		passed = `"tools":[{"type":"function","function":{"name":"f","description":"d (z: 1; a: 2)","parameters":{"type":"object","properties":{}}}}]`
 	)
 	for _, test := range []struct{ name, fields, want string }{
 		{"tools go on, their schemas' keys in order", tools, passed},
@@ -157,18 +171,26 @@ func TestChatRequestRefusals(t *testing.T) {
 		{"no tokens at all", `"max_tokens":0`, "max_tokens", openai.CodeInvalidValue},
 		{"a negative number of tokens", `"max_completion_tokens":-1`, "max_completion_tokens", openai.CodeInvalidValue},
 		{"the older limit, even where the newer counts", `"max_tokens":-1,"max_completion_tokens":5`, "max_tokens", openai.CodeInvalidValue},
-		{"several choices", `"n":2`, "n", openai.CodeUnsupported},
-		{"no choice", `"n":0`, "n", openai.CodeUnsupported},
+		{"more than eight choices", `"n":9`, "n", openai.CodeInvalidValue},
+		{"no choice", `"n":0`, "n", openai.CodeInvalidValue},
 		{"a bias", `"logit_bias":{"CANARY":1}`, "logit_bias", openai.CodeUnsupported},
-		{"logprobs", `"logprobs":true`, "logprobs", openai.CodeUnsupported},
-		{"top_logprobs", `"top_logprobs":5`, "top_logprobs", openai.CodeUnsupported},
+		{"top_logprobs without logprobs", `"top_logprobs":5`, "top_logprobs", openai.CodeInvalidValue},
+		{"more than 20 top_logprobs", `"logprobs":true,"top_logprobs":21`, "top_logprobs", openai.CodeInvalidValue},
 		{"a voice", `"audio":{"voice":"CANARY"}`, "audio", openai.CodeUnsupported},
 		{"speech", `"modalities":["text","audio"]`, "audio", openai.CodeUnsupported},
 		{"functions, the forerunner of tools", `"functions":[{"name":"CANARY"}]`, "functions", openai.CodeUnsupported},
-		{"a tool that must be called", `"tool_choice":"required"`, "tool_choice", openai.CodeUnsupported},
-		{"a named tool that must be called", `"tool_choice":{"type":"function","function":{"name":"CANARY"}}`, "tool_choice", openai.CodeUnsupported},
-		{"a tool choice nobody knows", `"tool_choice":"CANARY"`, "tool_choice", openai.CodeUnsupported},
-		{"a tool choice of another type", `"tool_choice":5`, "tool_choice", openai.CodeUnsupported},
+		{"a call that is required of no tools", `"tool_choice":"required"`, "tool_choice", openai.CodeInvalidValue},
+		{"a named tool that is not there", `"tool_choice":{"type":"function","function":{"name":"CANARY"}},"tools":[{"type":"function","function":{"name":"f"}}]`, "tool_choice", openai.CodeInvalidValue},
+		{"a tool choice nobody knows", `"tool_choice":"CANARY"`, "tool_choice", openai.CodeInvalidValue},
+		{"a tool choice of another type", `"tool_choice":5`, "tool_choice", openai.CodeInvalidValue},
+		{"a min_p above the range", `"min_p":1.5`, "min_p", openai.CodeInvalidValue},
+		{"a negative top_k", `"top_k":-1`, "top_k", openai.CodeInvalidValue},
+		{"a context of nothing", `"num_ctx":0`, "num_ctx", openai.CodeInvalidValue},
+		{"an option of a wrong type", `"options":{"top_k":"CANARY"}`, "options.top_k", openai.CodeInvalidType},
+		{"an option's number as text", `"options":{"top_k":"5"}`, "options.top_k", openai.CodeInvalidType},
+		{"a think nobody knows", `"think":"CANARY"`, "think", openai.CodeInvalidValue},
+		{"a think of another type", `"think":5`, "think", openai.CodeInvalidType},
+		{"an effort nobody knows in reasoning", `"reasoning":{"effort":"CANARY"}`, "reasoning.effort", openai.CodeInvalidValue},
 		{"a tool that is no function", `"tools":[{"type":"CANARY","function":{"name":"f"}}]`, "tools[0].type", openai.CodeInvalidValue},
 		{"a tool without a name", `"tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"description":"CANARY"}}]`, "tools[1].function.name", openai.CodeMissing},
 		{"a tool whose parameters are no object", `"tools":[{"type":"function","function":{"name":"f","parameters":["CANARY"]}}]`, "tools[0].function.parameters", openai.CodeInvalidType},
@@ -180,7 +202,7 @@ func TestChatRequestRefusals(t *testing.T) {
 		{"a reasoning effort nobody knows", `"reasoning_effort":"CANARY"`, "reasoning_effort", openai.CodeInvalidValue},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := refusal(t, asking(test.fields), translate.Settings{DefaultModel: "d"})
+			e := refusal(t, asking(test.fields), translate.Settings{})
 			if e.Param != test.param || e.Code != test.code || e.Type != openai.TypeInvalidRequest {
 				t.Errorf("param %q, code %q, type %q; want %q, %q", e.Param, e.Code, e.Type, test.param, test.code)
 			}
@@ -188,31 +210,10 @@ func TestChatRequestRefusals(t *testing.T) {
 	}
 }
 
-func TestChatRequestModel(t *testing.T) {
-	for _, test := range []struct{ name, body, want string }{
-		{"the client's model counts", `{"model":"own","messages":[{"role":"user"}]}`, `{"model":"own",`},
-		{"the default is for who names none", `{"messages":[{"role":"user"}]}`, `{"model":"default",`},
-		{"an empty name is none", `{"model":"","messages":[{"role":"user"}]}`, `{"model":"default",`},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			got := native(t, test.body, translate.Settings{DefaultModel: "default"})
-			if !strings.HasPrefix(got, test.want) {
-				t.Errorf("got %s", got)
-			}
-		})
-	}
-	t.Run("no model and no default is the client's mistake", func(t *testing.T) {
-		e := refusal(t, `{"messages":[{"role":"user"}]}`, translate.Settings{})
-		if e.Param != "model" || e.Code != openai.CodeMissing {
-			t.Errorf("param %q, code %q", e.Param, e.Code)
-		}
-	})
-}
-
 func TestChatRequestDefaultsYieldToTheClient(t *testing.T) {
 	defaults := map[string]any{"temperature": 0.7, "num_ctx": int64(32768), "num_predict": int64(100), "seed": int64(1)}
 	before := maps.Clone(defaults)
-	settings := translate.Settings{Defaults: defaults}
+	settings := translate.Settings{Rules: policy.Rules{Defaults: defaults}}
 	for _, test := range []struct{ name, fields, want string }{
 		{"a silent client gets all of them", ``, `{"num_ctx":32768,"num_predict":100,"seed":1,"temperature":0.7}`},
 		{"a client's value counts, zero too", `"temperature":0,"seed":0`, `{"num_ctx":32768,"num_predict":100,"seed":0,"temperature":0}`},

@@ -2,6 +2,8 @@ package translate
 
 import (
 	"bytes"
+	"cmp"
+	"strings"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -16,38 +18,41 @@ const maxLine = 8 << 20
 
 // Stream turns Ollama's newline-delimited JSON into OpenAI's server-sent events.
 //
-//	for each piece of the upstream's body:
-//		events, err := stream.Write(piece)
-//	events, err := stream.Close()
+//	for each choice:
+//		for each piece of the upstream's body:
+//			events, err := stream.Write(piece)
+//		events, err := stream.CloseChoice()
 //
 // Pieces may end anywhere. Every stream ends in one of two ways: the finish chunk
 // and [DONE], or an error, after which the caller sends FailureEvent (or, if
 // nothing was sent yet, a real status) and nothing more.
 type Stream struct {
-	id           Identity
-	includeUsage bool
+	id   Identity
+	form AnswerForm
 
-	pending []byte // an incomplete line
 	events  bytes.Buffer
-	started bool
-	done    bool
 	failed  error
-	calls   int // tool calls so far
 	summary Summary
+
+	// of the choice that is being written
+	choice    int
+	pending   []byte // an incomplete line
+	begun     bool
+	finished  bool
+	calls     int // tool calls so far
+	estimated int // tokens counted so far
+	forced    strings.Builder
 }
 
-// NewStream returns a Stream whose chunks carry id. includeUsage is the client's
-// stream_options.include_usage.
-func NewStream(id Identity, includeUsage bool) *Stream {
-	return &Stream{id: id, includeUsage: includeUsage}
-}
+// NewStream returns a Stream whose chunks carry id.
+func NewStream(id Identity, form AnswerForm) *Stream { return &Stream{id: id, form: form} }
 
 // Write takes the next piece of Ollama's answer and returns the events that it
 // completes. They are valid until the next call. After an error it returns that
 // error again.
 func (s *Stream) Write(piece []byte) (events []byte, err error) {
 	s.events.Reset()
-	for len(piece) > 0 && s.failed == nil && !s.done {
+	for len(piece) > 0 && s.failed == nil && !s.finished && !s.Done() {
 		line, rest, whole := bytes.Cut(piece, []byte("\n"))
 		piece = rest
 		if len(s.pending)+len(line) > maxLine {
@@ -67,22 +72,30 @@ func (s *Stream) Write(piece []byte) (events []byte, err error) {
 	return s.events.Bytes(), s.failed
 }
 
-// Close says that Ollama's answer has ended, and returns the last events: none,
-// unless the last line had no line break.
-func (s *Stream) Close() (events []byte, err error) {
+// CloseChoice says that Ollama's answer for this choice has ended, and returns
+// the last events: none, unless the last line had no line break. The next Write
+// begins the next choice.
+func (s *Stream) CloseChoice() (events []byte, err error) {
 	s.events.Reset()
-	if s.failed == nil && !s.done && len(s.pending) > 0 {
-		s.failed = s.line(s.pending)
-		s.pending = nil
+	if s.Done() {
+		return nil, nil
 	}
-	if s.failed == nil && !s.done {
+	if s.failed == nil && !s.finished && len(s.pending) > 0 {
+		s.failed = s.line(s.pending)
+	}
+	if s.failed == nil && !s.finished {
 		s.failed = ErrCutShort
+	}
+	if s.failed == nil {
+		s.choice++
+		s.begun, s.finished, s.calls, s.estimated, s.pending = false, false, 0, 0, nil
+		s.forced.Reset()
 	}
 	return s.events.Bytes(), s.failed
 }
 
 // Done reports whether the answer is complete, [DONE] included.
-func (s *Stream) Done() bool { return s.done }
+func (s *Stream) Done() bool { return s.choice >= s.form.Choices }
 
 // Summary is what the answer has come to so far.
 func (s *Stream) Summary() Summary { return s.summary }
@@ -97,65 +110,94 @@ func (s *Stream) line(line []byte) error {
 	if err != nil {
 		return err
 	}
-	s.summary.Model = resp.Model
+	s.summary.Model = cmp.Or(resp.Model, s.summary.Model)
+	if says(resp) {
+		s.estimated++
+		s.summary.CompletionTokens++
+	}
+	if err := s.settle(resp); err != nil {
+		return err
+	}
 	// nothing is sent before there is something to say, so that a stream that
 	// fails at its beginning can still be answered with a real status
-	if says(&resp.Message) || resp.Done {
+	if says(resp) || resp.Done {
 		s.begin()
 	}
-	s.message(&resp.Message)
+	s.message(resp)
 	if resp.Done {
 		s.finish(resp)
 	}
 	return nil
 }
 
-// begin sends the role, once.
+// settle makes of a line the tool calls that the client is to see.
+func (s *Stream) settle(resp *ollama.ChatResponse) error {
+	if s.form.ForcedCall {
+		s.forced.WriteString(resp.Message.Content)
+		resp.Message.Content = ""
+		if !resp.Done {
+			return nil
+		}
+		resp.Message.Content = s.forced.String()
+	}
+	if s.form.OneCall && s.calls > 0 {
+		resp.Message.ToolCalls = nil
+	}
+	return s.form.settleCalls(resp)
+}
+
+// begin sends the role, once for each choice.
 func (s *Stream) begin() {
-	if !s.started {
-		s.started = true
-		s.chunk(openai.Delta{Role: "assistant", Content: new(string)})
+	if !s.begun {
+		s.begun = true
+		s.send(openai.ChunkChoice{Delta: openai.Delta{Role: "assistant", Content: new(string)}})
 	}
 }
 
-// says reports whether a message adds anything to the answer.
-func says(m *ollama.Message) bool {
-	return m.Thinking != "" || m.Content != "" || len(m.ToolCalls) > 0
+// says reports whether a line adds anything to the answer.
+func says(resp *ollama.ChatResponse) bool {
+	m := &resp.Message
+	return m.Thinking != "" || m.Content != "" || len(m.ToolCalls) > 0 || len(resp.Logprobs) > 0
 }
 
 // message sends what a line adds to the answer. The final line may add something too.
-func (s *Stream) message(m *ollama.Message) {
-	if m.Thinking != "" {
-		s.chunk(openai.Delta{Reasoning: m.Thinking, ReasoningContent: m.Thinking})
+func (s *Stream) message(resp *ollama.ChatResponse) {
+	m := &resp.Message
+	var probabilities *openai.Logprobs
+	if s.form.Logprobs && len(resp.Logprobs) > 0 {
+		probabilities = logprobs(resp.Logprobs)
 	}
-	if m.Content != "" {
-		s.chunk(openai.Delta{Content: &m.Content})
+	if reasoning, content := s.form.Reasoning.split(m.Thinking); reasoning != "" || content != "" {
+		s.send(openai.ChunkChoice{Delta: openai.Delta{Reasoning: reasoning, ReasoningContent: content}})
+	}
+	if m.Content != "" || probabilities != nil {
+		s.send(openai.ChunkChoice{Delta: openai.Delta{Content: &m.Content}, Logprobs: probabilities})
 	}
 	if len(m.ToolCalls) > 0 {
-		s.chunk(openai.Delta{ToolCalls: answeredCalls(m.ToolCalls, s.calls, true)})
+		s.send(openai.ChunkChoice{Delta: openai.Delta{ToolCalls: answeredCalls(m.ToolCalls, s.calls, true)}})
 		s.calls += len(m.ToolCalls)
-	}
-	if says(m) {
-		s.summary.CompletionTokens++
 	}
 }
 
 func (s *Stream) finish(resp *ollama.ChatResponse) {
-	s.done = true
-	s.summary = finalSummary(resp, s.calls > 0)
-	s.send(openai.ChunkChoice{FinishReason: &s.summary.FinishReason})
-	if s.includeUsage {
+	s.finished = true
+	reason := finishReason(resp.DoneReason, s.calls > 0)
+	s.summary.finish(resp, reason, s.estimated)
+	s.send(openai.ChunkChoice{FinishReason: &reason})
+	if s.choice < s.form.Choices-1 {
+		return
+	}
+	if s.form.IncludeUsage {
 		chunk := s.newChunk()
 		chunk.Choices = []openai.ChunkChoice{}
-		chunk.Usage = usage(s.summary)
+		chunk.Usage = s.summary.usage()
 		s.event(chunk)
 	}
 	s.events.WriteString("data: [DONE]\n\n")
 }
 
-func (s *Stream) chunk(delta openai.Delta) { s.send(openai.ChunkChoice{Delta: delta}) }
-
 func (s *Stream) send(choice openai.ChunkChoice) {
+	choice.Index = s.choice
 	chunk := s.newChunk()
 	chunk.Choices = []openai.ChunkChoice{choice}
 	s.event(chunk)
@@ -164,6 +206,7 @@ func (s *Stream) send(choice openai.ChunkChoice) {
 func (s *Stream) newChunk() openai.Chunk {
 	return openai.Chunk{
 		ID: s.id.ID, Object: "chat.completion.chunk", Created: s.id.Created, Model: s.id.Model,
+		SystemFingerprint: s.id.Fingerprint,
 	}
 }
 

@@ -2,6 +2,7 @@ package translate_test
 
 import (
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -148,7 +149,7 @@ func TestStreamTakesALineOf8MiB(t *testing.T) {
 }
 
 func TestStreamSendsAsItGets(t *testing.T) {
-	stream := translate.NewStream(identity, false)
+	stream := translate.NewStream(identity, translate.AnswerForm{Choices: 1})
 	for _, step := range []struct {
 		name, piece string
 		want        []string
@@ -167,20 +168,20 @@ func TestStreamSendsAsItGets(t *testing.T) {
 			t.Errorf("%s: got %q, want %q", step.name, got, step.want)
 		}
 	}
-	if events, err := stream.Close(); err != nil || len(events) > 0 {
+	if events, err := stream.CloseChoice(); err != nil || len(events) > 0 {
 		t.Errorf("Close: %q, %v", events, err)
 	}
 }
 
 func TestStreamStaysFailed(t *testing.T) {
-	stream := translate.NewStream(identity, false)
+	stream := translate.NewStream(identity, translate.AnswerForm{Choices: 1})
 	for _, piece := range []string{hello, "garbage\n"} {
 		_, _ = stream.Write([]byte(piece))
 	}
 	if events, err := stream.Write([]byte(world + final)); len(events) > 0 || !errors.Is(err, translate.ErrGarbage) {
 		t.Errorf("Write after a failure: %q, %v", events, err)
 	}
-	if events, err := stream.Close(); len(events) > 0 || !errors.Is(err, translate.ErrGarbage) {
+	if events, err := stream.CloseChoice(); len(events) > 0 || !errors.Is(err, translate.ErrGarbage) {
 		t.Errorf("Close after a failure: %q, %v", events, err)
 	}
 }
@@ -191,7 +192,7 @@ func TestStreamSummary(t *testing.T) {
 		want     translate.Summary
 	}{
 		{"Ollama's own counts, once they have come", hello + final,
-			translate.Summary{Model: "m:latest", FinishReason: "stop", PromptTokens: 3, CompletionTokens: 2, Counted: true}},
+			translate.Summary{Model: "m:latest", FinishReasons: []string{"stop"}, PromptTokens: 3, CompletionTokens: 2, Counted: true}},
 		{"until then each line that said something is a token", quiet + hello + world + `{"model":"m:latest","message":{"thinking":"hm"}}` + "\n",
 			translate.Summary{Model: "m:latest", CompletionTokens: 3}},
 		{"a failure leaves what has come", hello + `{"error":"x"}` + "\n",
@@ -199,7 +200,7 @@ func TestStreamSummary(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, stream, _ := feed(false, test.in)
-			if got := stream.Summary(); got != test.want {
+			if got := stream.Summary(); !reflect.DeepEqual(got, test.want) {
 				t.Errorf("got %+v, want %+v", got, test.want)
 			}
 		})

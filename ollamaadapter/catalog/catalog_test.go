@@ -1,0 +1,187 @@
+package catalog_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/catalog"
+)
+
+// upstream answers a catalogue's questions and remembers them.
+type upstream struct {
+	mu    sync.Mutex
+	asked []string
+	fault error
+	tags  string
+	now   time.Time
+}
+
+func (u *upstream) ask(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.asked = append(u.asked, path+string(body))
+	if u.fault != nil {
+		return nil, u.fault
+	}
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
+	switch path {
+	case "/api/version":
+		return []byte(`{"version":"0.33.0"}`), nil
+	case "/api/tags":
+		return []byte(u.tags), nil
+	default:
+		return []byte(`{"capabilities":["completion","tools"],"model_info":{"general.architecture":"qwen3","qwen3.context_length":40960}}`), nil
+	}
+}
+
+// questions are what was asked since the last time.
+func (u *upstream) questions() string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	asked := strings.Join(u.asked, " ")
+	u.asked = nil
+	return asked
+}
+
+func tag(name, digest string) string {
+	return fmt.Sprintf(`{"name":%q,"digest":%q,"modified_at":"2023-11-14T22:13:20Z"}`, name, digest)
+}
+
+func newCatalog() (*catalog.Catalog, *upstream) {
+	u := &upstream{tags: `{"models":[` + tag("qwen3:32b", "d1") + `]}`, now: time.Unix(1_700_000_000, 0)}
+	return &catalog.Catalog{Now: func() time.Time { return u.now }}, u
+}
+
+const both = "/api/version /api/tags"
+
+func TestEachThingIsAskedOnce(t *testing.T) {
+	c, u := newCatalog()
+	for range 3 {
+		m := c.Model(t.Context(), u.ask, "QWEN3:32B")
+		tools, known := m.Can("tools")
+		thinks, _ := m.Can("thinking")
+		if !m.Known || !known || !tools || thinks || m.ContextLength != 40960 || m.Digest != "d1" {
+			t.Fatalf("known of it: %+v", m)
+		}
+		if v := c.Version(t.Context(), u.ask); v != "0.33.0" {
+			t.Fatalf("version %q", v)
+		}
+	}
+	if got, want := u.questions(), both+` /api/show{"model":"qwen3:32b"}`; got != want {
+		t.Errorf("asked %q, want %q", got, want)
+	}
+}
+
+func TestModelsAreAskedForAgainWhenTheyMayHaveChanged(t *testing.T) {
+	c, u := newCatalog()
+	c.Model(t.Context(), u.ask, "qwen3:32b")
+	u.questions()
+
+	u.now = u.now.Add(29 * time.Second)
+	c.Model(t.Context(), u.ask, "qwen3:32b")
+	if got := u.questions(); got != "" {
+		t.Errorf("after 29 s asked %q", got)
+	}
+	u.now = u.now.Add(time.Second)
+	c.Model(t.Context(), u.ask, "qwen3:32b")
+	if got := u.questions(); got != both {
+		t.Errorf("after 30 s asked %q; what a digest stands for does not change", got)
+	}
+	u.tags = `{"models":[` + tag("qwen3:32b", "d2") + `]}`
+	u.now = u.now.Add(30 * time.Second)
+	if m := c.Model(t.Context(), u.ask, "qwen3:32b"); m.Digest != "d2" {
+		t.Errorf("digest %q", m.Digest)
+	}
+	if got, want := u.questions(), both+` /api/show{"model":"qwen3:32b"}`; got != want {
+		t.Errorf("after the model was pulled anew asked %q, want %q", got, want)
+	}
+}
+
+func TestAModelThatIsNotThereIsNotAskedFor(t *testing.T) {
+	c, u := newCatalog()
+	if m := c.Model(t.Context(), u.ask, "llama3.2"); m.Known || m.Name != "" {
+		t.Errorf("known of it: %+v", m)
+	}
+	if got := u.questions(); got != both {
+		t.Errorf("asked %q", got)
+	}
+}
+
+func TestAFaultIsNotAskedAtAgainAtOnce(t *testing.T) {
+	c, u := newCatalog()
+	u.fault = errors.New("refused")
+	for range 3 {
+		if _, err := c.Models(t.Context(), u.ask); !errors.Is(err, u.fault) {
+			t.Errorf("error is %v", err)
+		}
+	}
+	if got := u.questions(); got != both {
+		t.Errorf("asked %q", got)
+	}
+	u.fault = nil
+	u.now = u.now.Add(5 * time.Second)
+	if models, err := c.Models(t.Context(), u.ask); err != nil || len(models) != 1 {
+		t.Errorf("5 s later: %v, %v", models, err)
+	}
+}
+
+func TestAFaultDoesNotWipeOutWhatIsKnown(t *testing.T) {
+	c, u := newCatalog()
+	c.Model(t.Context(), u.ask, "qwen3:32b")
+	u.fault = errors.New("refused")
+	u.now = u.now.Add(time.Minute)
+	if m := c.Model(t.Context(), u.ask, "qwen3:32b"); !m.Known {
+		t.Error("what the model can do is forgotten")
+	}
+	if _, err := c.Models(t.Context(), u.ask); err == nil {
+		t.Error("an old list passes for today's")
+	}
+}
+
+func TestAClientThatLeavesTellsNothingOfTheUpstream(t *testing.T) {
+	c, u := newCatalog()
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	c.Version(gone, u.ask)
+	u.questions()
+	if v := c.Version(t.Context(), u.ask); v != "0.33.0" {
+		t.Errorf("the next client learns %q", v)
+	}
+}
+
+func TestManyAtOnceAskOnce(t *testing.T) {
+	c, u := newCatalog()
+	var all sync.WaitGroup
+	for range 16 {
+		all.Go(func() {
+			if v := c.Version(t.Context(), u.ask); v != "0.33.0" {
+				t.Errorf("version %q", v)
+			}
+		})
+	}
+	all.Wait()
+	if got := u.questions(); got != both {
+		t.Errorf("asked %q", got)
+	}
+}
+
+func TestModelsAreTheCallersOwn(t *testing.T) {
+	c, u := newCatalog()
+	models, err := c.Models(t.Context(), u.ask)
+	if err != nil {
+		t.Fatal(err)
+	}
+	models[0].Name = "changed"
+	again, _ := c.Models(t.Context(), u.ask)
+	if slices.Equal(models, again) {
+		t.Error("a caller has changed what the catalogue knows")
+	}
+}

@@ -1,0 +1,75 @@
+package ollamaadapter_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollamatest"
+)
+
+func TestJSONMistakes(t *testing.T) {
+	for _, test := range []struct{ name, in, says string }{
+		{"an unknown option", `{"default_modell":"m"}`, "default_modell"},
+		{"a system_role nobody knows", `{"system_role":"user"}`, "native or merge"},
+		{"max_body below nothing", `{"max_body":-1}`, "max_body"},
+		{"max_body in words", `{"max_body":"10MB"}`, "max_body"},
+		{"a default nobody knows", `{"defaults":{"num_ctxx":1}}`, "num_ctxx"},
+		{"a fraction for a whole number", `{"defaults":{"num_ctx":1.5}}`, "num_ctx"},
+		{"null for a number", `{"defaults":{"num_ctx":null}}`, "num_ctx"},
+		{"an object for a number", `{"defaults":{"num_ctx":{}}}`, "num_ctx"},
+		{"a truth for a number", `{"defaults":{"temperature":true}}`, "temperature"},
+		{"a string for a whole number, to which Ollama answers 500", `{"defaults":{"num_ctx":"32768"}}`, "num_ctx"},
+		{"a string for a number, to which Ollama answers 500", `{"defaults":{"temperature":"0.7"}}`, "temperature"},
+		{"a string for a truth, to which Ollama answers 500", `{"defaults":{"use_mmap":"true"}}`, "use_mmap"},
+		{"a number for a truth, to which Ollama answers 500", `{"defaults":{"use_mmap":1}}`, "use_mmap"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := caddyContext(t).LoadModuleByID("http.handlers.ollama_adapter", json.RawMessage(test.in))
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if !strings.Contains(err.Error(), test.says) {
+				t.Errorf("%q does not say %q", err, test.says)
+			}
+		})
+	}
+}
+
+// Caddy makes JSON of a Caddyfile and loads that: what the one takes, the other must.
+func TestDefaultsReachOllamaAsTheCaddyfileHasThem(t *testing.T) {
+	for _, test := range []struct{ option, value string }{
+		{"temperature", "0.7"},
+		{"temperature", "0"},
+		{"min_p", "1e-7"},
+		{"num_ctx", "32768"},
+		{"num_ctx", "1048576"},
+		{"num_predict", "1000000"},
+		{"num_predict", "-1"},
+		{"seed", "123456789"},
+		{"use_mmap", "true"},
+		{"use_mmap", "false"},
+	} {
+		t.Run(test.option+" "+test.value, func(t *testing.T) {
+			var handler ollamaadapter.Handler
+			in := "ollama_adapter {\n\tdefaults {\n\t\t" + test.option + " " + test.value + "\n\t}\n}"
+			if err := handler.UnmarshalCaddyfile(caddyfile.NewTestDispenser(in)); err != nil {
+				t.Fatal(err)
+			}
+			g, server := start(t, handler, ollamatest.Says("m", "hi"))
+			if resp := g.post(t, saying("")); resp.StatusCode != 200 {
+				t.Fatalf("%s: %s", resp.Status, read(t, resp))
+			}
+			got, err := json.Marshal(server.Requests()[0].Options)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := `{"` + test.option + `":` + test.value + `}`; string(got) != want {
+				t.Errorf("got %s, want %s", got, want)
+			}
+		})
+	}
+}

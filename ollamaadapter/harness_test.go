@@ -1,0 +1,290 @@
+package ollamaadapter_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollamatest"
+)
+
+// patience is how long a test waits for what should come at once.
+const patience = 20 * time.Second
+
+// gateway is a server with the handler ollama_adapter, Caddy's own reverse_proxy
+// behind it, and openai_error for what goes wrong.
+type gateway struct {
+	URL     string
+	address string
+	client  *http.Client
+	endings chan ending
+}
+
+// ending is what a request came to inside the gateway.
+type ending struct {
+	*record.Record
+	status int
+	err    error
+}
+
+// inFront starts a gateway in front of the upstream at address.
+func inFront(t *testing.T, adapter ollamaadapter.Handler, address string) *gateway {
+	t.Helper()
+	ctx := caddyContext(t)
+	front := load[caddyhttp.MiddlewareHandler](t, ctx, "http.handlers.ollama_adapter", adapter)
+	onError := load[caddyhttp.MiddlewareHandler](t, ctx, "http.handlers.openai_error", struct{}{})
+	proxy := load[caddyhttp.MiddlewareHandler](t, ctx, "http.handlers.reverse_proxy", map[string]any{
+		"transport": map[string]string{"protocol": "http"},
+		"upstreams": []map[string]string{{"dial": address}},
+	})
+	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		return proxy.ServeHTTP(w, r, nil)
+	})
+	g := &gateway{endings: make(chan ending, 1024)}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		repl := caddy.NewReplacer()
+		r = caddyhttp.PrepareRequest(r, repl, w, new(caddyhttp.Server))
+		repl.Set("http.auth.user.id", r.Header.Get("Test-Subject"))
+		rec := &record.Record{Start: time.Now()}
+		r = r.WithContext(record.NewContext(r.Context(), rec))
+		answer := caddyhttp.NewResponseRecorder(w, nil, nil)
+		err := front.ServeHTTP(answer, r, next)
+		if err != nil {
+			_ = onError.ServeHTTP(answer, r.WithContext(context.WithValue(r.Context(), caddyhttp.ErrorCtxKey, err)), nil)
+		}
+		g.endings <- ending{rec, answer.Status(), err}
+	}))
+	t.Cleanup(server.Close)
+	transport := &http.Transport{DisableCompression: true}
+	t.Cleanup(transport.CloseIdleConnections)
+	g.URL, g.address, g.client = server.URL, server.Listener.Addr().String(), &http.Client{Transport: transport}
+	return g
+}
+
+// start starts a scripted Ollama and a gateway in front of it.
+func start(t *testing.T, adapter ollamaadapter.Handler, models ...ollamatest.Model) (*gateway, *ollamatest.Server) {
+	t.Helper()
+	server := ollamatest.NewServer(models...)
+	t.Cleanup(server.Close)
+	return inFront(t, adapter, server.Address()), server
+}
+
+// answers is a model that gives the same answer to all.
+func answers(answer ollamatest.Answer) ollamatest.Model {
+	return ollamatest.Model{Name: "m", Answer: func(ollama.ChatRequest) ollamatest.Answer { return answer }}
+}
+
+// caddyContext is a configuration of Caddy's that ends with the test.
+func caddyContext(t *testing.T) caddy.Context {
+	t.Helper()
+	return loggingTo(t, `{"output":"discard"}`)
+}
+
+// loggingTo is a configuration of Caddy's with this log writer.
+func loggingTo(t *testing.T, writer string) caddy.Context {
+	t.Helper()
+	root, err := caddy.ProvisionContext(&caddy.Config{Logging: &caddy.Logging{Logs: map[string]*caddy.CustomLog{
+		"default": {BaseLog: caddy.BaseLog{WriterRaw: json.RawMessage(writer)}},
+	}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := caddy.NewContext(root)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// load loads a module from its JSON, as Caddy does.
+func load[T any](t *testing.T, ctx caddy.Context, id string, config any) T {
+	t.Helper()
+	raw, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	module, err := ctx.LoadModuleByID(id, raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return module.(T)
+}
+
+// ended waits until a request has come to its end inside the gateway.
+func (g *gateway) ended(t *testing.T) ending {
+	t.Helper()
+	return within(t, g.endings, "the end of the request")
+}
+
+// within takes what a channel gives, if it gives it in time.
+func within[T any](t *testing.T, c <-chan T, what string) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(patience):
+		t.Fatalf("waited in vain for %s", what)
+		panic("unreachable")
+	}
+}
+
+// arrived waits for the first chat request to reach Ollama.
+func arrived(t *testing.T, server *ollamatest.Server) *ollamatest.Request {
+	t.Helper()
+	first := make(chan *ollamatest.Request, 1)
+	go func() { first <- server.WaitFor(1) }()
+	return within(t, first, "the request at Ollama")
+}
+
+// post sends a chat request. Headers are pairs of names and values.
+func (g *gateway) post(t *testing.T, body string, headers ...string) *http.Response {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return g.do(t, ctx, http.MethodPost, "/v1/chat/completions", body, headers...)
+}
+
+func (g *gateway) do(t *testing.T, ctx context.Context, method, path, body string, headers ...string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(ctx, method, g.URL+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		req.Header.Add(headers[i], headers[i+1])
+	}
+	resp, err := g.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	return resp
+}
+
+// read reads an answer to its end, which it must have.
+func read(t *testing.T, resp *http.Response) string {
+	t.Helper()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatalf("after %q: %v", body, err)
+	}
+	return string(body)
+}
+
+// saying is a chat request of one word with these fields besides.
+func saying(fields string) string {
+	if fields != "" {
+		fields = "," + fields
+	}
+	return `{"model":"m","messages":[{"role":"user","content":"hi"}]` + fields + `}`
+}
+
+// reader reads the events of a stream one by one.
+type reader struct{ lines *bufio.Reader }
+
+func eventsOf(resp *http.Response) reader { return reader{bufio.NewReader(resp.Body)} }
+
+// next is the data of the next event, or "" at the end of the stream.
+func (r reader) next(t *testing.T) string {
+	t.Helper()
+	line, err := r.lines.ReadString('\n')
+	if err == io.EOF && line == "" {
+		return ""
+	}
+	blank, errBlank := r.lines.ReadString('\n')
+	data, ok := strings.CutPrefix(line, "data: ")
+	if err != nil || errBlank != nil || blank != "\n" || !ok {
+		t.Fatalf("event %q%q, %v, %v", line, blank, err, errBlank)
+	}
+	return strings.TrimSuffix(data, "\n")
+}
+
+// story is what the rest of the stream says: roles, texts, finish reasons,
+// errors and [DONE], short enough for tables.
+func (r reader) story(t *testing.T) []string {
+	t.Helper()
+	var out []string
+	for data := r.next(t); data != ""; data = r.next(t) {
+		out = append(out, told(t, data))
+	}
+	return out
+}
+
+// told is what one event says.
+func told(t *testing.T, data string) string {
+	t.Helper()
+	if data == "[DONE]" {
+		return data
+	}
+	var event struct {
+		Choices []struct {
+			Delta struct {
+				Role, Content string
+			}
+			FinishReason string `json:"finish_reason"`
+		}
+		Usage *struct {
+			TotalTokens int `json:"total_tokens"`
+		}
+		Error *struct{ Code string }
+	}
+	if err := json.Unmarshal([]byte(data), &event); err != nil {
+		t.Fatalf("event %q: %v", data, err)
+	}
+	switch {
+	case event.Error != nil:
+		return "error " + event.Error.Code
+	case event.Usage != nil:
+		return "usage"
+	case len(event.Choices) != 1:
+		t.Fatalf("event %q", data)
+	case event.Choices[0].FinishReason != "":
+		return "finish " + event.Choices[0].FinishReason
+	case event.Choices[0].Delta.Role != "":
+		return "role " + event.Choices[0].Delta.Role
+	}
+	return event.Choices[0].Delta.Content
+}
+
+// failure reads an answer that is an error, in the shape that SDKs read.
+func failure(t *testing.T, resp *http.Response) (param, code string) {
+	t.Helper()
+	body := read(t, resp)
+	var object struct {
+		Error struct {
+			Message     *string
+			Type        *string
+			Param, Code *string
+		}
+	}
+	if err := json.Unmarshal([]byte(body), &object); err != nil || object.Error.Message == nil || object.Error.Type == nil {
+		t.Fatalf("%s is no error answer: %q", resp.Status, body)
+	}
+	if got := resp.Header.Get("Content-Type"); got != "application/json" {
+		t.Errorf("content type %q", got)
+	}
+	if strings.Contains(body, canary) {
+		t.Errorf("the error passes on what it must not: %s", body)
+	}
+	if object.Error.Param != nil {
+		param = *object.Error.Param
+	}
+	if object.Error.Code != nil {
+		code = *object.Error.Code
+	}
+	return param, code
+}
+
+// canary stands in what no error may pass on.
+const canary = "CANARY"

@@ -1,0 +1,64 @@
+package ollamaadapter
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
+)
+
+// serveModels serves GET /v1/models: the models that clients may ask for, and the
+// aliases of those that they may not see.
+func (h *Handler) serveModels(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	ask := asking(r, next)
+	tags, err := h.catalog.Models(r.Context(), ask)
+	if err != nil {
+		return unreachable(r, err)
+	}
+	list := openai.ModelList{Object: "list", Data: []openai.Model{}}
+	for _, tag := range tags {
+		if h.policy.Visible(tag.Name, tag.RemoteHost != "") {
+			list.Data = append(list.Data, translate.Model(tag.Name, h.catalog.Model(r.Context(), ask, tag.Name)))
+		}
+	}
+	for alias, real := range h.Aliases {
+		if m := h.catalog.Model(r.Context(), ask, real); m.Name != "" {
+			list.Data = append(list.Data, translate.Model(alias, m))
+		}
+	}
+	slices.SortStableFunc(list.Data, func(a, b openai.Model) int { return strings.Compare(a.ID, b.ID) })
+	return writeJSON(w, list)
+}
+
+// serveModel serves GET /v1/models/{id}.
+func (h *Handler) serveModel(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, id string) error {
+	name, allowed := h.policy.Resolve(id, nil)
+	if !allowed {
+		return modelNotFound(r)
+	}
+	ask := asking(r, next)
+	if _, err := h.catalog.Models(r.Context(), ask); err != nil {
+		return unreachable(r, err)
+	}
+	m := h.catalog.Model(r.Context(), ask, name)
+	if m.Name == "" || m.RemoteHost != "" && !h.policy.MayLeave(id, name) {
+		return modelNotFound(r)
+	}
+	return writeJSON(w, translate.Model(id, m))
+}
+
+// unreachable is the answer when the upstream does not tell what it has.
+func unreachable(r *http.Request, err error) error {
+	if clientLeft(r) {
+		record.From(r.Context()).Explain(record.ClientGone)
+		return caddyhttp.Error(record.StatusClientGone, err)
+	}
+	record.From(r.Context()).Explain(record.UpstreamError)
+	return caddyhttp.Error(http.StatusBadGateway, errors.Join(openai.ErrorOf(http.StatusBadGateway), err))
+}

@@ -1,0 +1,73 @@
+package translate
+
+import (
+	"encoding/base64"
+	"encoding/binary"
+	"math"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+)
+
+// maxInputs is how many texts one request may have; OpenAI's own bound.
+const maxInputs = 2048
+
+// EmbedRequest turns a request for embeddings into Ollama's; the caller fills in
+// the model, its options and how long it is kept.
+func EmbedRequest(req *openai.EmbeddingRequest) (*ollama.EmbedRequest, error) {
+	switch {
+	case req.Input.Tokens:
+		return nil, unsupported("input", "token numbers are not supported by this server; send text")
+	case len(req.Input.Texts) == 0:
+		return nil, missing("input")
+	case len(req.Input.Texts) > maxInputs:
+		return nil, invalid("input", "must have at most 2048 texts")
+	case req.EncodingFormat != "" && req.EncodingFormat != "float" && req.EncodingFormat != "base64":
+		return nil, invalid("encoding_format", "must be float or base64")
+	case req.Dimensions != nil && *req.Dimensions < 1:
+		return nil, invalid("dimensions", "must be at least 1")
+	}
+	// what is too long is refused, not cut: the vector of a cut text is another text's
+	return &ollama.EmbedRequest{Input: req.Input.Texts, Dimensions: req.Dimensions, Truncate: new(bool)}, nil
+}
+
+// Embeddings turns the body of Ollama's answer into OpenAI's list.
+func Embeddings(body []byte, req *openai.EmbeddingRequest, model string) (*openai.EmbeddingList, Summary, error) {
+	var resp ollama.EmbedResponse
+	if err := json.Unmarshal(body, &resp, tolerant); err != nil {
+		return nil, Summary{}, ErrGarbage
+	}
+	if resp.Error != "" {
+		return nil, Summary{}, ErrUpstream
+	}
+	if len(resp.Embeddings) != len(req.Input.Texts) {
+		return nil, Summary{}, ErrCutShort
+	}
+	list := &openai.EmbeddingList{
+		Object: "list", Model: model,
+		Data:  make([]openai.Embedding, len(resp.Embeddings)),
+		Usage: openai.EmbeddingUsage{PromptTokens: resp.PromptEvalCount, TotalTokens: resp.PromptEvalCount},
+	}
+	for i, vector := range resp.Embeddings {
+		data, err := encodeVector(vector, req.EncodingFormat)
+		if err != nil {
+			return nil, Summary{}, ErrGarbage
+		}
+		list.Data[i] = openai.Embedding{Object: "embedding", Index: i, Embedding: data}
+	}
+	return list, Summary{Model: resp.Model, PromptTokens: resp.PromptEvalCount, Counted: true}, nil
+}
+
+func encodeVector(vector []float32, format string) (jsontext.Value, error) {
+	if format != "base64" {
+		return json.Marshal(vector)
+	}
+	data := make([]byte, 0, 4*len(vector))
+	for _, x := range vector {
+		data = binary.LittleEndian.AppendUint32(data, math.Float32bits(x))
+	}
+	return json.Marshal(base64.StdEncoding.EncodeToString(data))
+}

@@ -1,0 +1,24 @@
+package translate
+
+import (
+	"strings"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/catalog"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+)
+
+// Model is a model as OpenAI lists it, under the name that clients use for it.
+func Model(name string, m catalog.Model) openai.Model {
+	return openai.Model{
+		ID: name, Object: "model", Created: m.ModifiedAt.Unix(), OwnedBy: owner(m.Name),
+		ContextLength: m.ContextLength, Capabilities: m.Capabilities,
+	}
+}
+
+// owner is the namespace of a model's name, `library` if it has none.
+func owner(name string) string {
+	if namespace, _, found := strings.Cut(name, "/"); found {
+		return namespace
+	}
+	return "library"
+}
