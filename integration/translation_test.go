@@ -166,3 +166,30 @@ func TestLogprobsComeThrough(t *testing.T) {
 		t.Errorf("logprobs %+v", got)
 	}
 }
+
+func TestCompletionsOfAText(t *testing.T) {
+	g := startGateway(t, upstreamOf(realOllama(t)))
+	client := g.sdk("127.0.0.2", "writer")
+	completion, err := client.Completions.New(t.Context(), openai.CompletionNewParams{
+		Model: "hello", Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String("hi")},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := completion.Choices[0]; got.Text != scriptedmodel.HelloText || got.FinishReason != "stop" {
+		t.Errorf("writes %+v", got)
+	}
+	checkRecord(t, g.recordWith("user.id", "writer"), record{
+		"gen_ai.operation.name": "text_completion", "gen_ai.usage.output_tokens": completion.Usage.CompletionTokens,
+	})
+	stream := client.Completions.NewStreaming(t.Context(), openai.CompletionNewParams{
+		Model: "hello", Prompt: openai.CompletionNewParamsPromptUnion{OfString: openai.String("hi")},
+	})
+	var text strings.Builder
+	for stream.Next() {
+		text.WriteString(stream.Current().Choices[0].Text)
+	}
+	if stream.Err() != nil || text.String() != scriptedmodel.HelloText {
+		t.Errorf("streams %q (%v)", text.String(), stream.Err())
+	}
+}

@@ -31,6 +31,7 @@ func init() {
 // Path | Becomes
 // -----|--------
 // `POST /v1/chat/completions` | `POST /api/chat`
+// `POST /v1/completions` | `POST /api/generate`
 // `POST /v1/embeddings` | `POST /api/embed`
 // `GET /v1/models`, `GET /v1/models/{id}` | `GET /api/tags`, `POST /api/show`
 //

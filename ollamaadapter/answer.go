@@ -87,12 +87,12 @@ func fetch(w http.ResponseWriter, out *http.Request, next caddyhttp.Handler) (bo
 	return answer.body.Bytes(), false, nil
 }
 
-// streamChat passes an answer on as it comes, choice after choice.
-func streamChat(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, chat *translate.Chat, stream *translate.Stream) error {
+// sendStream passes an answer on as it comes, choice after choice.
+func sendStream(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, stream *translate.Stream) error {
 	client := &eventWriter{client: w, record: record.From(r.Context())}
 	defer func() { note(r, stream.Summary()) }()
-	for choice := range chat.Answer.Choices {
-		out, err := chatRequest(r, chat, choice)
+	for _, native := range exchange.Requests {
+		out, err := upstreamJSON(r, exchange.Path, native)
 		if err != nil {
 			return err
 		}

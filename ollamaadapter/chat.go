@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/go-json-experiment/json"
@@ -34,17 +33,44 @@ func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		return err
 	}
-	chat, err := translate.ChatRequest(req, h.settings(upstream))
+	exchange, err := translate.ChatRequest(req, h.settings(upstream))
 	if err != nil {
 		return refused(err)
 	}
-	id := translate.Identity{
-		ID: translate.NewID("chatcmpl-"), Created: time.Now().Unix(), Model: asked, Fingerprint: upstream.fingerprint(),
+	return answer(w, r, next, exchange, upstream.identity("chatcmpl-", asked), req.Stream)
+}
+
+// serveText serves POST /v1/completions.
+func (h *Handler) serveText(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	rec := record.From(r.Context())
+	rec.Operation = "text_completion"
+	body, err := h.readBody(w, r)
+	if err != nil {
+		return err
 	}
-	if req.Stream {
-		return streamChat(w, r, next, chat, translate.NewStream(id, chat.Answer))
+	req, err := translate.DecodeText(body)
+	if err != nil {
+		return refused(err)
 	}
-	return completeChat(w, r, next, chat, translate.NewWhole(id, chat.Answer))
+	rec.Stream = req.Stream
+	asked := cmp.Or(req.Model, h.DefaultModel)
+	upstream, err := h.resolve(r, next, asked)
+	if err != nil {
+		return err
+	}
+	exchange, err := translate.TextRequest(req, h.settings(upstream))
+	if err != nil {
+		return refused(err)
+	}
+	return answer(w, r, next, exchange, upstream.identity("cmpl-", asked), req.Stream)
+}
+
+// answer sends the upstream's answer, as a stream or whole.
+func answer(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, id translate.Identity, streamed bool) error {
+	if streamed {
+		return sendStream(w, r, next, exchange, translate.NewStream(id, exchange.Answer))
+	}
+	return sendWhole(w, r, next, exchange, translate.NewWhole(id, exchange.Answer))
 }
 
 // resolve finds the model that a client means by a name, if it may have it.
@@ -81,11 +107,10 @@ func (h *Handler) settings(u upstream) translate.Settings {
 	}
 }
 
-// completeChat fetches an answer and sends it whole. Each choice is a request of
-// its own, because Ollama gives one answer at a time.
-func completeChat(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, chat *translate.Chat, whole *translate.Whole) error {
-	for choice := range chat.Answer.Choices {
-		out, err := chatRequest(r, chat, choice)
+// sendWhole fetches an answer, choice after choice, and sends it whole.
+func sendWhole(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, whole *translate.Whole) error {
+	for _, native := range exchange.Requests {
+		out, err := upstreamJSON(r, exchange.Path, native)
 		if err != nil {
 			return err
 		}
@@ -101,15 +126,6 @@ func completeChat(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler
 		}
 	}
 	return writeJSON(w, whole.Completion())
-}
-
-// chatRequest is the request to Ollama for one choice. Choices with one seed would
-// be one choice several times.
-func chatRequest(r *http.Request, chat *translate.Chat, choice int) (*http.Request, error) {
-	if seed, ok := chat.Native.Options["seed"].(int64); ok && choice > 0 {
-		chat.Native.Options["seed"] = seed + 1
-	}
-	return upstreamJSON(r, "/api/chat", chat.Native)
 }
 
 // upstreamJSON is a POST to the upstream.

@@ -137,7 +137,7 @@ func TestOtherPathsNeverReachOllama(t *testing.T) {
 		"/v1/%63hat/completions", "/v1/chat%2fcompletions", "/%761/models", "/v1/models%00", "/v1/models%20",
 		"/v1/chat/completions/", "/v1/models/", "/v1//chat/completions", "//v1/chat/completions", "/v1/chat//completions",
 		"/v1/chat/completions;x", "/v1/models;x=1", "/v1/./models", "/v1/v1/models", "/v1models", "/v1chat/completions",
-		"/V1/models", "/v1/Models", "/v1/chat/completions.json", `/v1\models`, "/v1/completions", "/v1/embeddings/", "/v1/%65mbeddings", "/v2/models",
+		"/V1/models", "/v1/Models", "/v1/chat/completions.json", `/v1\models`, "/v1/completions/", "/v1/embeddings/", "/v1/%65mbeddings", "/v2/models",
 		"http://127.0.0.1:11434/api/pull",
 	} {
 		t.Run(target, func(t *testing.T) {

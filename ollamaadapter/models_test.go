@@ -176,3 +176,24 @@ func TestSeveralChoicesAreSeveralRequests(t *testing.T) {
 		t.Errorf("got %s", events)
 	}
 }
+
+func TestCompletionsAreServed(t *testing.T) {
+	g, server := start(t, ollamaadapter.Handler{}, library...)
+	body := read(t, g.do(t, t.Context(), "POST", "/v1/completions", `{"model":"m","prompt":"say"}`))
+	if !strings.Contains(body, `"object":"text_completion"`) || !strings.Contains(body, `"text":"hi","logprobs":null,"finish_reason":"stop"`) {
+		t.Errorf("got %s", body)
+	}
+	if end := g.ended(t); end.Operation != "text_completion" || end.Usage == nil || end.Usage.OutputTokens != 1 {
+		t.Errorf("record %+v", end.Record)
+	}
+	events := read(t, g.do(t, t.Context(), "POST", "/completions", `{"model":"m","prompt":"say","stream":true}`))
+	if !strings.Contains(events, `"text":"hi"`) || !strings.HasSuffix(events, "data: [DONE]\n\n") {
+		t.Errorf("got %s", events)
+	}
+	if end := g.ended(t); !end.Stream || end.TimeToFirstChunk <= 0 {
+		t.Errorf("record %+v", end.Record)
+	}
+	if got := server.Requests()[0]; got.Messages[0].Content != "say" {
+		t.Errorf("Ollama got %+v", got.ChatRequest)
+	}
+}

@@ -26,6 +26,8 @@ func (h *Handler) endpoint(w http.ResponseWriter, r *http.Request) (serve serveF
 	switch path {
 	case "/chat/completions":
 		serve = h.serveChat
+	case "/completions":
+		serve = h.serveText
 	case "/embeddings":
 		serve = h.serveEmbeddings
 	case "/models":

@@ -6,11 +6,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/catalog"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
 // upstream is what is known of the Ollama behind, for one model.
@@ -28,6 +30,13 @@ func (h *Handler) upstream(r *http.Request, next caddyhttp.Handler, model string
 	return upstream{
 		name: model, version: version, features: ollama.FeaturesOf(version),
 		model: h.catalog.Model(r.Context(), ask, model),
+	}
+}
+
+// identity is what all parts of one answer have in common.
+func (u upstream) identity(prefix, asked string) translate.Identity {
+	return translate.Identity{
+		ID: translate.NewID(prefix), Created: time.Now().Unix(), Model: asked, Fingerprint: u.fingerprint(),
 	}
 }
 

@@ -72,6 +72,9 @@ type ChatResponse struct {
 	// PromptEvalCachedCount is how much of the prompt was in the cache (newer than 0.33).
 	PromptEvalCachedCount int       `json:"prompt_eval_cached_count,omitzero"`
 	Logprobs              []Logprob `json:"logprobs,omitempty"`
+	// Response and Thinking are /api/generate's form of the message.
+	Response string `json:"response,omitzero"`
+	Thinking string `json:"thinking,omitzero"`
 	// Error stands alone in a line when Ollama fails after it began to answer.
 	Error string `json:"error,omitzero"`
 }

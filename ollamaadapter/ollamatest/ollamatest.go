@@ -82,6 +82,7 @@ func NewHandler(models ...Model) *Handler {
 	h.mux.HandleFunc("GET /api/ps", h.servePS)
 	h.mux.HandleFunc("POST /api/show", h.serveShow)
 	h.mux.HandleFunc("POST /api/chat", h.serveChat)
+	h.mux.HandleFunc("POST /api/generate", h.serveGenerate)
 	h.mux.HandleFunc("POST /api/embed", h.serveEmbed)
 	return h
 }
@@ -111,7 +112,8 @@ func (s *Server) Close() {
 	s.http.Close()
 }
 
-// Request is a chat request that the server got.
+// Request is a request for an answer that the server got. One to /api/generate has
+// its prompt as a user's message.
 type Request struct {
 	ollama.ChatRequest
 	Header http.Header
@@ -126,14 +128,14 @@ func (r *Request) Ended() <-chan struct{} { return r.ended }
 // Cancelled reports, after Ended, whether the caller left before the answer was complete.
 func (r *Request) Cancelled() bool { return r.cancelled }
 
-// Requests returns the chat requests so far, in the order of their arrival.
+// Requests returns the requests for answers so far, in the order of their arrival.
 func (h *Handler) Requests() []*Request {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return append([]*Request(nil), h.requests...)
 }
 
-// WaitFor waits until n chat requests have come, and returns the nth.
+// WaitFor waits until n requests for answers have come, and returns the nth.
 func (h *Handler) WaitFor(n int) *Request {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -119,15 +119,33 @@ func (h *Handler) serveEmbed(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request) {
-	body, err := io.ReadAll(r.Body)
-	if err != nil {
-		return
-	}
-	req := &Request{Header: r.Header.Clone(), ended: make(chan struct{})}
-	if err := json.Unmarshal(body, &req.ChatRequest); err != nil {
+	var req ollama.ChatRequest
+	if err := json.UnmarshalRead(r.Body, &req); err != nil {
 		writeJSON(w, http.StatusBadRequest, errorBody{err.Error()})
 		return
 	}
+	h.answer(w, r, req, func(resp ollama.ChatResponse) ollama.ChatResponse { return resp })
+}
+
+func (h *Handler) serveGenerate(w http.ResponseWriter, r *http.Request) {
+	var req ollama.GenerateRequest
+	if err := json.UnmarshalRead(r.Body, &req); err != nil {
+		writeJSON(w, http.StatusBadRequest, errorBody{err.Error()})
+		return
+	}
+	chat := ollama.ChatRequest{
+		Model: req.Model, Stream: req.Stream, Options: req.Options, Think: req.Think, Truncate: req.Truncate, KeepAlive: req.KeepAlive,
+		Messages: []ollama.Message{{Role: "user", Content: req.Prompt}},
+	}
+	h.answer(w, r, chat, func(resp ollama.ChatResponse) ollama.ChatResponse {
+		resp.Response, resp.Thinking, resp.Message = resp.Message.Content, resp.Message.Thinking, ollama.Message{}
+		return resp
+	})
+}
+
+// answer lets the model answer; shape makes of each line what the endpoint sends.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, chat ollama.ChatRequest, shape func(ollama.ChatResponse) ollama.ChatResponse) {
+	req := &Request{ChatRequest: chat, Header: r.Header.Clone(), ended: make(chan struct{})}
 	h.add(req)
 	complete := false
 	defer func() {
@@ -140,7 +158,7 @@ func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request) {
 		modelNotFound(w, req.Model)
 		return
 	}
-	complete = m.Answer(req.ChatRequest).write(r.Context(), w, req.ChatRequest)
+	complete = m.Answer(chat).write(r.Context(), w, chat, shape)
 }
 
 type errorBody struct {
@@ -158,14 +176,14 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 }
 
 // write sends the answer and reports whether the caller stayed for all of it.
-func (a Answer) write(ctx context.Context, w http.ResponseWriter, req ollama.ChatRequest) bool {
+func (a Answer) write(ctx context.Context, w http.ResponseWriter, req ollama.ChatRequest, shape func(ollama.ChatResponse) ollama.ChatResponse) bool {
 	if a.Status != 0 {
 		writeJSON(w, a.Status, errorBody{a.Error})
 		return true
 	}
 	pieces := a.Raw
 	if pieces == nil {
-		pieces = a.lines(req)
+		pieces = a.lines(req, shape)
 	}
 	contentType := "application/x-ndjson"
 	if !req.Stream {
@@ -212,7 +230,7 @@ func (a Answer) wait(ctx context.Context) bool {
 }
 
 // lines are the JSON lines of the answer, or the one object of a whole one.
-func (a Answer) lines(req ollama.ChatRequest) []string {
+func (a Answer) lines(req ollama.ChatRequest, shape func(ollama.ChatResponse) ollama.ChatResponse) []string {
 	reason := a.DoneReason
 	if reason == "" {
 		reason = "stop"
@@ -227,12 +245,12 @@ func (a Answer) lines(req ollama.ChatRequest) []string {
 		final.Message.Thinking = strings.Join(a.Thinking, "")
 		final.Message.Content = strings.Join(a.Content, "")
 		final.Message.ToolCalls = a.ToolCalls
-		return []string{line(final)}
+		return []string{line(shape(final))}
 	}
 	var out []string
 	say := func(m ollama.Message) {
 		m.Role = "assistant"
-		out = append(out, line(ollama.ChatResponse{Model: req.Model, Message: m}))
+		out = append(out, line(shape(ollama.ChatResponse{Model: req.Model, Message: m})))
 	}
 	for _, piece := range a.Thinking {
 		say(ollama.Message{Thinking: piece})
@@ -243,7 +261,7 @@ func (a Answer) lines(req ollama.ChatRequest) []string {
 	if len(a.ToolCalls) > 0 {
 		say(ollama.Message{ToolCalls: a.ToolCalls})
 	}
-	return append(out, line(final))
+	return append(out, line(shape(final)))
 }
 
 func line(resp ollama.ChatResponse) string {

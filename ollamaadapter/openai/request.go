@@ -9,20 +9,13 @@ import (
 // are accepted and ignored, as SDKs expect of compatible servers. Pointers tell
 // a field left out (or null) from one that is zero.
 type ChatRequest struct {
+	Sampling
+
 	Model    string    `json:"model"`
 	Messages []Message `json:"messages"`
 
 	Stream        bool           `json:"stream"`
 	StreamOptions *StreamOptions `json:"stream_options"`
-
-	Temperature         *float64 `json:"temperature"`
-	TopP                *float64 `json:"top_p"`
-	FrequencyPenalty    *float64 `json:"frequency_penalty"`
-	PresencePenalty     *float64 `json:"presence_penalty"`
-	Seed                *int64   `json:"seed"`
-	MaxTokens           *int64   `json:"max_tokens"`
-	MaxCompletionTokens *int64   `json:"max_completion_tokens"`
-	Stop                Stop     `json:"stop"`
 
 	Tools             []Tool          `json:"tools"`
 	ToolChoice        jsontext.Value  `json:"tool_choice"`
@@ -46,8 +39,22 @@ type ChatRequest struct {
 	Audio      jsontext.Value   `json:"audio"`
 	Functions  []jsontext.Value `json:"functions"`
 
+	// Think is Ollama's own.
+	Think jsontext.Value `json:"think"`
+}
+
+// Sampling is how an answer is to be drawn, in all requests for text.
+type Sampling struct {
+	Temperature         *float64 `json:"temperature"`
+	TopP                *float64 `json:"top_p"`
+	FrequencyPenalty    *float64 `json:"frequency_penalty"`
+	PresencePenalty     *float64 `json:"presence_penalty"`
+	Seed                *int64   `json:"seed"`
+	MaxTokens           *int64   `json:"max_tokens"`
+	MaxCompletionTokens *int64   `json:"max_completion_tokens"`
+	Stop                Stop     `json:"stop"`
+
 	// Ollama's own, which clients that know it send.
-	Think         jsontext.Value            `json:"think"`
 	Options       map[string]jsontext.Value `json:"options"`
 	NumCtx        *int64                    `json:"num_ctx"`
 	TopK          *int64                    `json:"top_k"`

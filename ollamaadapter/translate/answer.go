@@ -20,6 +20,10 @@ type AnswerForm struct {
 	ForcedCall   bool            // the answer is a tool call in the form that forceCall asked for
 	Logprobs     bool            // send the probabilities of tokens
 	Reasoning    ReasoningFields // where reasoning goes
+	// Text is of /v1/completions: text and nothing else, after Echo of the prompt,
+	// one for each choice, if the client wants that.
+	Text bool
+	Echo []string
 }
 
 // ReasoningFields says in which fields an answer shows its reasoning: clients
@@ -127,6 +131,7 @@ func (s *Summary) usage() *openai.Usage {
 type Whole struct {
 	form       AnswerForm
 	completion openai.Completion
+	logprobs   [][]ollama.Logprob
 	summary    Summary
 }
 
@@ -163,14 +168,19 @@ func (w *Whole) Add(body []byte) error {
 	choice := openai.Choice{Index: len(w.completion.Choices), Message: message, FinishReason: reason}
 	if w.form.Logprobs {
 		choice.Logprobs = logprobs(resp.Logprobs)
+		w.logprobs = append(w.logprobs, resp.Logprobs)
 	}
 	w.completion.Choices = append(w.completion.Choices, choice)
 	return nil
 }
 
-// Completion is the answer with the choices so far.
-func (w *Whole) Completion() *openai.Completion {
+// Completion is the answer with the choices so far: an *openai.Completion, or an
+// *openai.TextCompletion if that was asked for.
+func (w *Whole) Completion() any {
 	w.completion.Usage = w.summary.usage()
+	if w.form.Text {
+		return w.text()
+	}
 	return &w.completion
 }
 
@@ -208,6 +218,9 @@ func decodeResponse(data []byte) (*ollama.ChatResponse, error) {
 	}
 	if resp.Error != "" {
 		return nil, ErrUpstream
+	}
+	if resp.Response != "" || resp.Thinking != "" {
+		resp.Message.Content, resp.Message.Thinking = resp.Response, resp.Thinking
 	}
 	return resp, nil
 }

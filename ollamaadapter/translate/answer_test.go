@@ -19,7 +19,7 @@ func whole(body string) (*openai.Completion, translate.Summary, error) {
 	if err := w.Add([]byte(body)); err != nil {
 		return nil, w.Summary(), err
 	}
-	return w.Completion(), w.Summary(), nil
+	return w.Completion().(*openai.Completion), w.Summary(), nil
 }
 
 var identity = translate.Identity{ID: "chatcmpl-1", Created: 1_700_000_000, Model: "m"}

@@ -57,6 +57,10 @@ func badRequest(text string) *openai.Error {
 		e.Message, e.Param, e.Code = tooLong(text), "messages", openai.CodeContextLength
 	case strings.Contains(text, "does not support tools"):
 		e.Message, e.Param, e.Code = "the model does not support tools", "tools", openai.CodeUnsupported
+	case strings.Contains(text, "does not support insert"):
+		e.Message, e.Param, e.Code = "the model cannot fill in before a suffix", "suffix", openai.CodeUnsupported
+	case strings.Contains(text, "does not support generate"):
+		e.Message, e.Param, e.Code = "the model does not write text", "model", openai.CodeUnsupported
 	case strings.Contains(text, "does not support chat"):
 		e.Message, e.Param, e.Code = "the model does not support chat", "model", openai.CodeUnsupported
 	case strings.Contains(text, "does not support thinking"):

@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
@@ -121,7 +122,7 @@ func TestToolResultsAreNamed(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []string
-			for _, m := range out.Native.Messages {
+			for _, m := range out.Requests[0].(*ollama.ChatRequest).Messages {
 				if m.Role == "tool" {
 					got = append(got, m.ToolName)
 				}

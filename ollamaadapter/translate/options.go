@@ -16,7 +16,7 @@ import (
 // fields go before Ollama's own of the same meaning. What the client leaves out
 // stays out: Ollama's /v1 would set temperature and top_p to 1, whatever the
 // model's own defaults are (ollama#17744).
-func askedOptions(req *openai.ChatRequest) (map[string]any, error) {
+func askedOptions(req *openai.Sampling) (map[string]any, error) {
 	options := make(map[string]any)
 	for name, value := range req.Options {
 		parsed, err := nativeOption(name, value)

@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"maps"
 	"slices"
 	"strings"
 
@@ -34,15 +35,18 @@ type Settings struct {
 // maxChoices is how many choices one request may ask for.
 const maxChoices = 8
 
-// Chat is a chat request as Ollama gets it, and what its answer must become.
-type Chat struct {
-	Native *ollama.ChatRequest
-	Answer AnswerForm
+// Exchange is a request as Ollama gets it, and what the answer must become.
+type Exchange struct {
+	// Path of Ollama's API.
+	Path string
+	// Requests are native, one for each choice: Ollama gives one answer at a time.
+	Requests []any
+	Answer   AnswerForm
 }
 
 // ChatRequest turns a decoded chat request into Ollama's. Its error is an
 // *openai.Error that names the field at fault.
-func ChatRequest(req *openai.ChatRequest, settings Settings) (*Chat, error) {
+func ChatRequest(req *openai.ChatRequest, settings Settings) (*Exchange, error) {
 	if err := checkSupported(req, settings.Features); err != nil {
 		return nil, err
 	}
@@ -57,7 +61,7 @@ func ChatRequest(req *openai.ChatRequest, settings Settings) (*Chat, error) {
 	if settings.MergeSystem {
 		native.Messages = mergeSystem(native.Messages)
 	}
-	asked, err := askedOptions(req)
+	asked, err := askedOptions(&req.Sampling)
 	if err != nil {
 		return nil, err
 	}
@@ -74,14 +78,10 @@ func ChatRequest(req *openai.ChatRequest, settings Settings) (*Chat, error) {
 	}
 
 	form := AnswerForm{
-		Choices:      1,
 		IncludeUsage: req.StreamOptions != nil && req.StreamOptions.IncludeUsage,
 		OneCall:      req.ParallelToolCalls != nil && !*req.ParallelToolCalls,
 		Reasoning:    settings.Reasoning,
 		Logprobs:     req.Logprobs,
-	}
-	if req.N != nil {
-		form.Choices = int(*req.N)
 	}
 	choice, err := parseToolChoice(req.ToolChoice)
 	if err != nil {
@@ -99,7 +99,38 @@ func ChatRequest(req *openai.ChatRequest, settings Settings) (*Chat, error) {
 			return nil, err
 		}
 	}
-	return &Chat{native, form}, nil
+	exchange := &Exchange{Path: "/api/chat", Answer: form}
+	for choice := range choices(req.N) {
+		one := *native
+		one.Options = optionsOf(native.Options, choice)
+		exchange.add(&one)
+	}
+	return exchange, nil
+}
+
+// add adds the request for the next choice.
+func (e *Exchange) add(native any) {
+	e.Requests = append(e.Requests, native)
+	e.Answer.Choices++
+}
+
+func choices(n *int64) int {
+	if n == nil {
+		return 1
+	}
+	return int(*n)
+}
+
+// optionsOf are the options of one of several choices: with one seed they would be
+// one choice several times.
+func optionsOf(options map[string]any, choice int) map[string]any {
+	seed, ok := options["seed"].(int64)
+	if !ok || choice == 0 {
+		return options
+	}
+	options = maps.Clone(options)
+	options["seed"] = seed + int64(choice)
+	return options
 }
 
 // checkSupported refuses what cannot be honoured. To ignore it would be to

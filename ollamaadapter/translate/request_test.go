@@ -24,7 +24,7 @@ func native(t *testing.T, body string, settings translate.Settings) string {
 	if err != nil {
 		t.Fatalf("translating %s: %v", body, err)
 	}
-	data, err := json.Marshal(out.Native, json.Deterministic(true))
+	data, err := json.Marshal(out.Requests[0], json.Deterministic(true))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func refusal(t *testing.T, body string, settings translate.Settings) *openai.Err
 	}
 	out, err := translate.ChatRequest(req, complete(settings, req))
 	if err == nil {
-		t.Fatalf("accepted as %+v", out.Native)
+		t.Fatalf("accepted as %+v", out.Requests)
 	}
 	return openaiError(t, err)
 }

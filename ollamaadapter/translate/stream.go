@@ -42,6 +42,7 @@ type Stream struct {
 	calls     int // tool calls so far
 	estimated int // tokens counted so far
 	forced    strings.Builder
+	offset    int // of the next token's text, for logprobs
 }
 
 // NewStream returns a Stream whose chunks carry id.
@@ -88,7 +89,7 @@ func (s *Stream) CloseChoice() (events []byte, err error) {
 	}
 	if s.failed == nil {
 		s.choice++
-		s.begun, s.finished, s.calls, s.estimated, s.pending = false, false, 0, 0, nil
+		s.begun, s.finished, s.calls, s.estimated, s.offset, s.pending = false, false, 0, 0, 0, nil
 		s.forced.Reset()
 	}
 	return s.events.Bytes(), s.failed
@@ -146,10 +147,16 @@ func (s *Stream) settle(resp *ollama.ChatResponse) error {
 	return s.form.settleCalls(resp)
 }
 
-// begin sends the role, once for each choice.
+// begin sends the role, once for each choice; of a text, the prompt if it is echoed.
 func (s *Stream) begin() {
-	if !s.begun {
-		s.begun = true
+	if s.begun {
+		return
+	}
+	s.begun = true
+	switch {
+	case s.choice < len(s.form.Echo):
+		s.sendText(openai.TextChoice{Text: s.form.Echo[s.choice]})
+	case !s.form.Text:
 		s.send(openai.ChunkChoice{Delta: openai.Delta{Role: "assistant", Content: new(string)}})
 	}
 }
@@ -163,6 +170,10 @@ func says(resp *ollama.ChatResponse) bool {
 // message sends what a line adds to the answer. The final line may add something too.
 func (s *Stream) message(resp *ollama.ChatResponse) {
 	m := &resp.Message
+	if s.form.Text {
+		s.text(resp)
+		return
+	}
 	var probabilities *openai.Logprobs
 	if s.form.Logprobs && len(resp.Logprobs) > 0 {
 		probabilities = logprobs(resp.Logprobs)
@@ -183,17 +194,31 @@ func (s *Stream) finish(resp *ollama.ChatResponse) {
 	s.finished = true
 	reason := finishReason(resp.DoneReason, s.calls > 0)
 	s.summary.finish(resp, reason, s.estimated)
-	s.send(openai.ChunkChoice{FinishReason: &reason})
+	if s.form.Text {
+		s.sendText(openai.TextChoice{FinishReason: &reason})
+	} else {
+		s.send(openai.ChunkChoice{FinishReason: &reason})
+	}
 	if s.choice < s.form.Choices-1 {
 		return
 	}
 	if s.form.IncludeUsage {
-		chunk := s.newChunk()
-		chunk.Choices = []openai.ChunkChoice{}
-		chunk.Usage = s.summary.usage()
-		s.event(chunk)
+		s.sendUsage()
 	}
 	s.events.WriteString("data: [DONE]\n\n")
+}
+
+// sendUsage sends the chunk without choices that tells the usage.
+func (s *Stream) sendUsage() {
+	if s.form.Text {
+		chunk := s.newText()
+		chunk.Choices, chunk.Usage = []openai.TextChoice{}, s.summary.usage()
+		s.event(chunk)
+		return
+	}
+	chunk := s.newChunk()
+	chunk.Choices, chunk.Usage = []openai.ChunkChoice{}, s.summary.usage()
+	s.event(chunk)
 }
 
 func (s *Stream) send(choice openai.ChunkChoice) {
@@ -212,7 +237,7 @@ func (s *Stream) newChunk() openai.Chunk {
 
 // event writes one server-sent event. JSON has no raw line break, so a model's
 // text cannot end an event or begin another.
-func (s *Stream) event(chunk openai.Chunk) {
+func (s *Stream) event(chunk any) {
 	s.events.WriteString("data: ")
 	err := json.MarshalWrite(&s.events, chunk, jsontext.AllowInvalidUTF8(true), jsontext.EscapeForJS(true))
 	if err != nil {

@@ -69,7 +69,7 @@ func TestForcedCallBecomesAToolCall(t *testing.T) {
 	if err := whole.Add([]byte(`{"message":{"content":"` + call + `"},"done":true,"done_reason":"stop"}`)); err != nil {
 		t.Fatal(err)
 	}
-	choice := whole.Completion().Choices[0]
+	choice := whole.Completion().(*openai.Completion).Choices[0]
 	if len(choice.Message.ToolCalls) != 1 || choice.FinishReason != "tool_calls" || choice.Message.Content != nil {
 		t.Fatalf("became %+v", choice)
 	}
@@ -107,7 +107,7 @@ func TestForcedCallThatIsNone(t *testing.T) {
 		if err := whole.Add([]byte(`{"message":{"content":"{\"name\": \"f"},"done":true,"done_reason":"length"}`)); err != nil {
 			t.Fatal(err)
 		}
-		if c := whole.Completion().Choices[0]; c.FinishReason != "length" || len(c.Message.ToolCalls) > 0 {
+		if c := whole.Completion().(*openai.Completion).Choices[0]; c.FinishReason != "length" || len(c.Message.ToolCalls) > 0 {
 			t.Errorf("became %+v", c)
 		}
 	})
@@ -126,7 +126,7 @@ func TestOneCallAtATime(t *testing.T) {
 	if err := whole.Add([]byte(`{"message":{` + two + `},"done":true,"done_reason":"stop"}`)); err != nil {
 		t.Fatal(err)
 	}
-	if calls := whole.Completion().Choices[0].Message.ToolCalls; len(calls) != 1 || calls[0].Function.Name != "f" {
+	if calls := whole.Completion().(*openai.Completion).Choices[0].Message.ToolCalls; len(calls) != 1 || calls[0].Function.Name != "f" {
 		t.Errorf("calls %+v", calls)
 	}
 	stream := translate.NewStream(identity, form)
@@ -154,7 +154,7 @@ func TestSeveralChoices(t *testing.T) {
 			t.Fatal(err, errClose)
 		}
 	}
-	completion := whole.Completion()
+	completion := whole.Completion().(*openai.Completion)
 	for i, c := range completion.Choices {
 		if c.Index != i || *c.Message.Content != []string{"one", "two"}[i] {
 			t.Errorf("choice %d is %+v", i, c)

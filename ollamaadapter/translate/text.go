@@ -1,0 +1,152 @@
+package translate
+
+import (
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+)
+
+// DecodeText reads the body of a request to /v1/completions, as DecodeChat does.
+func DecodeText(body []byte) (*openai.TextRequest, error) {
+	return decode[openai.TextRequest](body)
+}
+
+// TextRequest turns a decoded request for a completion into Ollama's. The model's
+// template stays around the prompt, as Ollama's own /v1 has it, unless the client
+// asks for it raw.
+func TextRequest(req *openai.TextRequest, settings Settings) (*Exchange, error) {
+	if err := checkText(req, settings); err != nil {
+		return nil, err
+	}
+	asked, err := askedOptions(&req.Sampling)
+	if err != nil {
+		return nil, err
+	}
+	native := ollama.GenerateRequest{
+		Model:     settings.Model,
+		Suffix:    req.Suffix,
+		Stream:    req.Stream,
+		Raw:       req.Raw,
+		Options:   settings.Rules.Options(asked),
+		KeepAlive: settings.Rules.KeepAliveFor(req.KeepAlive.Seconds),
+	}
+	if settings.Thinks && settings.Features.Think {
+		native.Think = false // there is no field for it
+	}
+	if settings.Features.Truncate && !settings.CutOverflow {
+		native.Truncate = new(bool)
+	}
+	if req.Logprobs != nil {
+		native.Logprobs, native.TopLogprobs = true, *req.Logprobs
+	}
+	exchange := &Exchange{Path: "/api/generate", Answer: AnswerForm{
+		Text:         true,
+		IncludeUsage: req.StreamOptions != nil && req.StreamOptions.IncludeUsage,
+		Logprobs:     native.Logprobs,
+	}}
+	for _, prompt := range req.Prompt.Texts {
+		for choice := range choices(req.N) {
+			one := native
+			one.Prompt, one.Options = prompt, optionsOf(native.Options, choice)
+			exchange.add(&one)
+			if req.Echo {
+				exchange.Answer.Echo = append(exchange.Answer.Echo, prompt)
+			}
+		}
+	}
+	return exchange, nil
+}
+
+func checkText(req *openai.TextRequest, settings Settings) error {
+	n := choices(req.N)
+	switch {
+	case req.Prompt.Tokens:
+		return unsupported("prompt", "token numbers are not supported by this server; send text")
+	case len(req.Prompt.Texts) == 0:
+		return missing("prompt")
+	case n < 1 || n*len(req.Prompt.Texts) > maxChoices:
+		return invalid("n", "prompts times n must lie between 1 and 8")
+	case req.BestOf != nil && int(*req.BestOf) != n:
+		return unsupported("best_of", "not supported by this server")
+	case isSet(req.LogitBias) && string(req.LogitBias) != "{}":
+		return unsupported("logit_bias", "not supported by this server")
+	case req.Logprobs != nil && (*req.Logprobs < 0 || *req.Logprobs > 5):
+		return invalid("logprobs", "must lie between 0 and 5")
+	case req.Logprobs != nil && !settings.Features.Logprobs:
+		return unsupported("logprobs", "the model server is too old for this")
+	}
+	for _, prompt := range req.Prompt.Texts {
+		if prompt == "" { // Ollama would load the model and answer nothing
+			return missing("prompt")
+		}
+	}
+	return nil
+}
+
+// text is the answer in the form of /v1/completions.
+func (w *Whole) text() *openai.TextCompletion {
+	c := &w.completion
+	out := &openai.TextCompletion{
+		ID: c.ID, Object: "text_completion", Created: c.Created, Model: c.Model, SystemFingerprint: c.SystemFingerprint,
+		Choices: []openai.TextChoice{}, Usage: c.Usage,
+	}
+	for i, choice := range c.Choices {
+		text := openai.TextChoice{Index: i, FinishReason: &choice.FinishReason}
+		if i < len(w.form.Echo) {
+			text.Text = w.form.Echo[i]
+		}
+		offset := len([]rune(text.Text))
+		if choice.Message.Content != nil {
+			text.Text += *choice.Message.Content
+		}
+		if w.form.Logprobs {
+			text.Logprobs, _ = textLogprobs(w.logprobs[i], offset)
+		}
+		out.Choices = append(out.Choices, text)
+	}
+	return out
+}
+
+// text sends what a line adds to a text.
+func (s *Stream) text(resp *ollama.ChatResponse) {
+	choice := openai.TextChoice{Text: resp.Message.Content}
+	if s.form.Logprobs && len(resp.Logprobs) > 0 {
+		choice.Logprobs, s.offset = textLogprobs(resp.Logprobs, s.offset)
+	}
+	if choice.Text != "" || choice.Logprobs != nil {
+		s.sendText(choice)
+	}
+}
+
+func (s *Stream) sendText(choice openai.TextChoice) {
+	choice.Index = s.choice
+	chunk := s.newText()
+	chunk.Choices = []openai.TextChoice{choice}
+	s.event(chunk)
+}
+
+func (s *Stream) newText() openai.TextCompletion {
+	return openai.TextCompletion{
+		ID: s.id.ID, Object: "text_completion", Created: s.id.Created, Model: s.id.Model,
+		SystemFingerprint: s.id.Fingerprint,
+	}
+}
+
+// textLogprobs turns probabilities into the form of /v1/completions. offset is
+// where the first token's text begins, in characters; the next one's is returned.
+func textLogprobs(in []ollama.Logprob, offset int) (out *openai.TextLogprobs, next int) {
+	out = &openai.TextLogprobs{
+		Tokens: []string{}, TokenLogprobs: []float64{}, TopLogprobs: []map[string]float64{}, TextOffset: []int{},
+	}
+	for _, token := range in {
+		top := make(map[string]float64, len(token.TopLogprobs))
+		for _, other := range token.TopLogprobs {
+			top[other.Token] = other.Logprob
+		}
+		out.Tokens = append(out.Tokens, token.Token)
+		out.TokenLogprobs = append(out.TokenLogprobs, token.Logprob)
+		out.TopLogprobs = append(out.TopLogprobs, top)
+		out.TextOffset = append(out.TextOffset, offset)
+		offset += len([]rune(token.Token))
+	}
+	return out, offset
+}
