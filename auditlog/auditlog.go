@@ -95,10 +95,11 @@ func begin(r *http.Request) *record.Record {
 		Path:      cut(r.URL.Path, 1024),
 	}
 	rec.SourceIP, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	if r.TLS != nil && len(r.TLS.PeerCertificates) > 0 {
-		leaf := r.TLS.PeerCertificates[0]
+	// only a certificate that was verified says who the client is
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		leaf := r.TLS.VerifiedChains[0][0]
 		fingerprint := sha256.Sum256(leaf.Raw)
-		rec.ClientSubject = leaf.Subject.String()
+		rec.ClientSubject = cut(leaf.Subject.String(), 1024)
 		rec.ClientFingerprint = strings.ToUpper(hex.EncodeToString(fingerprint[:]))
 	}
 	return rec

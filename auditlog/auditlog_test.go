@@ -146,7 +146,9 @@ func TestTheClientsCertificateIsNamed(t *testing.T) {
 	issuer := &x509.Certificate{Raw: []byte("issuer"), Subject: pkix.Name{CommonName: "ca"}}
 
 	r := newRequest("GET", "/")
-	r.TLS = &tls.ConnectionState{PeerCertificates: []*x509.Certificate{leaf, issuer}}
+	r.TLS = &tls.ConnectionState{
+		PeerCertificates: []*x509.Certificate{leaf, issuer}, VerifiedChains: [][]*x509.Certificate{{leaf, issuer}},
+	}
 	f := newAudit(t).serve(t, r, write(200)).fields
 	if want := `CN=clawdbot,O=Example\, Inc.`; f["tls.client.subject"] != want {
 		t.Errorf("tls.client.subject is %v, want %s", f["tls.client.subject"], want)
@@ -155,7 +157,9 @@ func TestTheClientsCertificateIsNamed(t *testing.T) {
 		t.Errorf("tls.client.hash.sha256 is %v, want %s", f["tls.client.hash.sha256"], want)
 	}
 
-	for name, state := range map[string]*tls.ConnectionState{"no TLS": nil, "no certificate": {}} {
+	for name, state := range map[string]*tls.ConnectionState{
+		"no TLS": nil, "no certificate": {}, "a certificate that nobody has verified": {PeerCertificates: []*x509.Certificate{leaf}},
+	} {
 		r := newRequest("GET", "/")
 		r.TLS = state
 		f := newAudit(t).serve(t, r, write(200)).fields

@@ -20,5 +20,5 @@ func parseRate(rate string) (time.Duration, error) {
 	if err != nil || !known || n < 1 || n > 1_000_000 {
 		return 0, fmt.Errorf("rate %q: give a number from 1 to 1000000 and a unit, such as 5/s, 100/m or 1000/h", rate)
 	}
-	return period / time.Duration(n), nil
+	return (period + time.Duration(n) - 1) / time.Duration(n), nil // rounded up
 }

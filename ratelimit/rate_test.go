@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -55,5 +56,20 @@ func TestParseRateRefuses(t *testing.T) {
 				t.Errorf("the error names not the value and an example: %v", err)
 			}
 		})
+	}
+}
+
+// 3/s are not 3.000000003/s.
+func TestParseRateIsNeverTooGenerous(t *testing.T) {
+	for _, rate := range []string{"3/s", "7/s", "7/m", "999999/h"} {
+		interval, err := parseRate(rate)
+		if err != nil {
+			t.Fatal(err)
+		}
+		count, unit, _ := strings.Cut(rate, "/")
+		n, _ := strconv.Atoi(count)
+		if period := map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour}[unit]; time.Duration(n)*interval < period {
+			t.Errorf("%s: %d requests fit in %v", rate, n, time.Duration(n)*interval)
+		}
 	}
 }

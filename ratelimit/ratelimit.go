@@ -190,6 +190,9 @@ func (t *Throttle) compile() error {
 		if err != nil {
 			return fmt.Errorf("exempt %q: give an address or a network such as 10.0.0.0/8", network)
 		}
+		if prefix.Addr().Is4In6() && prefix.Bits() >= 96 {
+			prefix = netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-96)
+		}
 		t.exempt = append(t.exempt, prefix)
 	}
 	return nil

@@ -221,8 +221,8 @@ func TestAPanicGoesOnAndSpeaksNeitherForNorAgainstTheClient(t *testing.T) {
 func TestExemptNetworksAreNeitherLimitedNorCounted(t *testing.T) {
 	zone, _ := stillZone(t)
 	throttle := load(t, newContext(t), `{"rate":"1/h","concurrency":1,"penalty":{"errors":1,"duration":"10m"},
-		"exempt":["10.0.0.0/8","192.0.2.7","2001:db8::/32"]}`)
-	for _, address := range []string{"10.1.2.3", "::ffff:10.1.2.3", "192.0.2.7", "2001:db8:1::1", "2001:db8::1%eth0"} {
+		"exempt":["10.0.0.0/8","192.0.2.7","2001:db8::/32","::ffff:198.51.100.0/120"]}`)
+	for _, address := range []string{"10.1.2.3", "::ffff:10.1.2.3", "192.0.2.7", "2001:db8:1::1", "2001:db8::1%eth0", "198.51.100.7"} {
 		for range 3 {
 			if a := ask(throttle, address, with(401)); !a.passed {
 				t.Fatalf("%s is refused: %d", address, a.status)

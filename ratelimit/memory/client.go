@@ -27,6 +27,17 @@ func (c *client) rateWait(p Policy, now int64) int64 {
 	return c.nextDue - tolerance - now
 }
 
+// forgive cuts what the client owes from a stricter rate, before a reload, down to
+// what it could owe under p, and reports whether it did.
+func (c *client) forgive(p Policy, now int64) bool {
+	most := now + int64(p.Burst)*int64(p.Interval)
+	if p.Interval == 0 || c.nextDue <= most {
+		return false
+	}
+	c.nextDue = most
+	return true
+}
+
 // take counts one request against the client's rate.
 func (c *client) take(p Policy, now int64) {
 	c.nextDue = max(c.nextDue, now) + int64(p.Interval)

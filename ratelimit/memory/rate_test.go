@@ -136,3 +136,19 @@ func TestWithoutIntervalThereIsNoRate(t *testing.T) {
 		admit(t, z, client(1), memory.Policy{Burst: 1}).Release(200)
 	}
 }
+
+// A reload that makes the rate looser holds at once: what a client owes under the
+// old rate is not more than it could owe under the new one.
+func TestALooserRateHoldsAtOnce(t *testing.T) {
+	z, clock := newZone()
+	strictest := memory.Policy{Interval: time.Hour, Burst: 3}
+	for range 3 {
+		admit(t, z, client(1), strictest)
+	}
+	looser := memory.Policy{Interval: 200 * time.Millisecond, Burst: 3}
+	if told := refuse(t, z, client(1), looser, memory.RateLimited); told != 200*time.Millisecond {
+		t.Errorf("told to wait %v", told)
+	}
+	clock.advance(200 * time.Millisecond)
+	admit(t, z, client(1), looser)
+}

@@ -100,6 +100,9 @@ func (z *Zone) Admit(key Key, p Policy) (*Ticket, *Refusal) {
 	defer s.mu.Unlock()
 
 	c, fits := s.lookup(key, p, now)
+	if c.forgive(p, now) {
+		s.store(key, c, fits)
+	}
 	if wait := c.blockedWait(p, now); wait > 0 {
 		return nil, &Refusal{Blocked, time.Duration(wait)}
 	}
