@@ -193,3 +193,22 @@ func TestCompletionsOfAText(t *testing.T) {
 		t.Errorf("streams %q (%v)", text.String(), stream.Err())
 	}
 }
+
+// Where the operator lets Ollama cut, the record tells that it did.
+func TestCutConversationIsFlagged(t *testing.T) {
+	g := prepareGateway(t, upstreamOf(realOllama(t)))
+	g.caddyfile = strings.Replace(g.caddyfile, "num_ctx 32768\n\t\t\t}", "num_ctx 256\n\t\t\t}\n\t\t\tcontext_overflow truncate", 1)
+	g.writeConfig(g.caddyfile)
+	g.process = startProcess(t, g.dir, "run", "--config", g.configFile(), "--adapter", "caddyfile")
+	g.awaitListening(t, g.address())
+	var messages []string
+	for range 40 {
+		messages = append(messages, `{"role":"user","content":"`+strings.Repeat("0123456789", 10)+`"}`, `{"role":"assistant","content":"ok"}`)
+	}
+	body := `{"model":"hello","messages":[` + strings.Join(messages, ",") + `,{"role":"user","content":"hi"}]}`
+	a := g.mustPost(g.from("127.0.0.2"), tokenFor(t, "bot"), body)
+	if a.status != 200 {
+		t.Fatalf("got %d %s", a.status, a.body)
+	}
+	checkRecord(t, g.recordOf(a), record{"labels.context_truncated": true})
+}

@@ -242,6 +242,13 @@ func note(r *http.Request, s translate.Summary) {
 	}
 }
 
+// noteCut flags in the audit record that Ollama has cut the conversation.
+func noteCut(r *http.Request, exchange *translate.Exchange, s translate.Summary) {
+	if exchange.WasCut(s) {
+		record.From(r.Context()).ContextTruncated = true
+	}
+}
+
 func writeJSON(w http.ResponseWriter, v any) error {
 	data, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
 	if err != nil {

@@ -90,7 +90,10 @@ func fetch(w http.ResponseWriter, out *http.Request, next caddyhttp.Handler) (bo
 // sendStream passes an answer on as it comes, choice after choice.
 func sendStream(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, stream *translate.Stream) error {
 	client := &eventWriter{client: w, record: record.From(r.Context())}
-	defer func() { note(r, stream.Summary()) }()
+	defer func() {
+		note(r, stream.Summary())
+		noteCut(r, exchange, stream.Summary())
+	}()
 	for _, native := range exchange.Requests {
 		out, err := upstreamJSON(r, exchange.Path, native)
 		if err != nil {

@@ -101,6 +101,7 @@ func (h *Handler) settings(u upstream) translate.Settings {
 		Rules:       h.policy.For(u.name),
 		CutOverflow: h.ContextOverflow == "truncate",
 		Reasoning:   reasoningFields[h.Reasoning],
+		Version:     u.version,
 		Features:    u.features,
 		Thinks:      thinks,
 		ThinksKnown: known,
@@ -125,6 +126,7 @@ func sendWhole(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, e
 			return incomplete(r, err)
 		}
 	}
+	noteCut(r, exchange, whole.Summary())
 	return writeJSON(w, whole.Completion())
 }
 

@@ -65,6 +65,8 @@ type Record struct {
 	FinishReasons    []string
 	TimeToFirstChunk time.Duration
 	ConversationID   string
+	// ContextTruncated says that the upstream has dropped a part of the conversation.
+	ContextTruncated bool
 }
 
 // Usage is the number of tokens a request cost.
@@ -129,6 +131,9 @@ func (r *Record) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		} else {
 			enc.AddInt("gen_ai.usage.input_tokens", u.InputTokens)
 		}
+	}
+	if r.ContextTruncated {
+		enc.AddBool("labels.context_truncated", true)
 	}
 	if len(r.FinishReasons) > 0 {
 		return enc.AddArray("gen_ai.response.finish_reasons", texts(r.FinishReasons))

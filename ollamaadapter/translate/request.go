@@ -26,7 +26,8 @@ type Settings struct {
 	// Reasoning says in which fields an answer shows its reasoning.
 	Reasoning ReasoningFields
 
-	// Features is what the upstream understands.
+	// Version is the upstream's, empty if not told; Features what it understands.
+	Version  string
 	Features ollama.Features
 	// Thinks tells whether the model can think; ThinksKnown whether that is known.
 	Thinks, ThinksKnown bool
@@ -42,6 +43,22 @@ type Exchange struct {
 	// Requests are native, one for each choice: Ollama gives one answer at a time.
 	Requests []any
 	Answer   AnswerForm
+	// promptBytes is the text of the conversation, blanks aside, if Ollama may cut
+	// it without a word; 0 if it would answer with an error.
+	promptBytes int
+}
+
+// bytesPerToken is more than any tokenizer gets out of text on the average; Chinese
+// comes to six at the most, English to five.
+const bytesPerToken = 8
+
+// WasCut reports whether the answer counts so few tokens of prompt that Ollama must
+// have dropped a part of the conversation. Before 0.12.6 it cannot be told not to
+// (ollama#4967). Ollama 0.30.0 counts what is not cached only (#16428), and old ones
+// count nothing then; so no count says nothing.
+func (e *Exchange) WasCut(s Summary) bool {
+	return s.Counted && s.PromptTokens > 0 && s.CachedTokens == 0 &&
+		e.promptBytes*len(e.Requests) > bytesPerToken*s.PromptTokens
 }
 
 // ChatRequest turns a decoded chat request into Ollama's. Its error is an
@@ -100,12 +117,29 @@ func ChatRequest(req *openai.ChatRequest, settings Settings) (*Exchange, error) 
 		}
 	}
 	exchange := &Exchange{Path: "/api/chat", Answer: form}
+	if native.Truncate == nil && settings.Version != "0.30.0" {
+		for _, m := range native.Messages {
+			exchange.promptBytes += textBytes(m.Content)
+		}
+	}
 	for choice := range choices(req.N) {
 		one := *native
 		one.Options = optionsOf(native.Options, choice)
 		exchange.add(&one)
 	}
 	return exchange, nil
+}
+
+// textBytes counts the bytes of a text without its blanks, of which a token may
+// hold any number.
+func textBytes(s string) int {
+	n := 0
+	for i := range len(s) {
+		if s[i] > ' ' {
+			n++
+		}
+	}
+	return n
 }
 
 // add adds the request for the next choice.

@@ -1,0 +1,73 @@
+package translate_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
+)
+
+// conversation is a request of n messages of size bytes each.
+func conversation(n, size int) []byte {
+	var messages []string
+	for i := range n {
+		role := []string{"user", "assistant"}[i%2]
+		messages = append(messages, fmt.Sprintf(`{"role":%q,"content":%q}`, role, strings.Repeat("word ", size/5)))
+	}
+	return []byte(`{"model":"qwen3:32b","stream":true,"temperature":0.7,"max_tokens":512,"messages":[` + strings.Join(messages, ",") + `]}`)
+}
+
+// translated does all that is done to a chat request on its way to Ollama.
+func translated(b *testing.B, body []byte) {
+	req, err := translate.DecodeChat(body)
+	if err != nil {
+		b.Fatal(err)
+	}
+	exchange, err := translate.ChatRequest(req, translate.Settings{Model: req.Model, Features: ollama.Newest})
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := json.Marshal(exchange.Requests[0], json.Deterministic(true)); err != nil {
+		b.Fatal(err)
+	}
+}
+
+func BenchmarkChatRequest(b *testing.B) {
+	for _, size := range []struct {
+		name string
+		body []byte
+	}{{"10 messages", conversation(10, 200)}, {"100 kB", conversation(10, 10_000)}} {
+		b.Run(size.name, func(b *testing.B) {
+			b.SetBytes(int64(len(size.body)))
+			b.ReportAllocs()
+			for b.Loop() {
+				translated(b, size.body)
+			}
+		})
+		b.Run(size.name+", only checked to be JSON", func(b *testing.B) {
+			b.SetBytes(int64(len(size.body)))
+			for b.Loop() {
+				if !jsontext.Value(size.body).IsValid() {
+					b.Fatal("not valid")
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkStreamLine(b *testing.B) {
+	line := []byte(`{"model":"qwen3:32b","created_at":"2026-01-01T00:00:00.000000000Z","message":{"role":"assistant","content":" word"},"done":false}` + "\n")
+	stream := translate.NewStream(identity, translate.AnswerForm{Choices: 1})
+	b.SetBytes(int64(len(line)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := stream.Write(line); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
