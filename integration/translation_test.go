@@ -2,6 +2,8 @@ package integration
 
 import (
 	"encoding/json"
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -211,4 +213,53 @@ func TestCutConversationIsFlagged(t *testing.T) {
 		t.Fatalf("got %d %s", a.status, a.body)
 	}
 	checkRecord(t, g.recordOf(a), record{"labels.context_truncated": true})
+}
+
+// Clients of Ollama's own dialect, such as OpenClaw's native provider, come through
+// the same defences and leave the same record.
+func TestNativeDialectComesThrough(t *testing.T) {
+	server := realOllama(t)
+	g := prepareGateway(t, upstreamOf(server))
+	g.caddyfile = strings.Replace(g.caddyfile, "default_model", "native on\n\t\t\tdefault_model", 1)
+	g.writeConfig(g.caddyfile)
+	g.process = startProcess(t, g.dir, "run", "--config", g.configFile(), "--adapter", "caddyfile")
+	g.awaitListening(t, g.address())
+	client := g.from("127.0.0.2")
+	send := func(path, body string) (int, string) {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), "POST", g.url(path), strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+tokenFor(t, "native"))
+		resp, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		data, err := io.ReadAll(resp.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp.StatusCode, string(data)
+	}
+	status, body := send("/api/chat", `{"model":"hello","messages":[{"role":"user","content":"hi"}]}`)
+	var text strings.Builder
+	for line := range strings.Lines(body) {
+		var chunk struct{ Message struct{ Content string } }
+		if err := json.Unmarshal([]byte(line), &chunk); err != nil {
+			t.Fatalf("line %q: %v", line, err)
+		}
+		text.WriteString(chunk.Message.Content)
+	}
+	if status != 200 || text.String() != scriptedmodel.HelloText {
+		t.Errorf("%d %s", status, body)
+	}
+	checkRecord(t, g.recordWith("user.id", "native"), record{
+		"gen_ai.operation.name": "chat", "gen_ai.request.stream": true, "event.reason": "ok",
+		"gen_ai.usage.output_tokens": scriptedmodel.Hello.Script(scriptedmodel.AssistantTurn).EvalCount(),
+	})
+	if status, body := send("/api/pull", `{"model":"hello"}`); status != 404 {
+		t.Errorf("pull: %d %s", status, body)
+	}
 }

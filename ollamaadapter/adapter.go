@@ -71,6 +71,9 @@ type Handler struct {
 	// The fields in which an answer shows its reasoning: `both`,
 	// `reasoning_content`, `reasoning`, or `hide`. Default: `both`.
 	Reasoning string `json:"reasoning,omitempty"`
+	// Also serve Ollama's own `/api/chat`, `/api/generate`, `/api/embed`, `/api/tags`,
+	// `/api/show`, `/api/ps` and `/api/version` under the same rules. Default: false.
+	Native bool `json:"native,omitempty"`
 	// The largest request body, in bytes. Default: 10 MB.
 	MaxBody int64 `json:"max_body,omitempty"`
 

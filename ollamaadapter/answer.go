@@ -2,6 +2,7 @@ package ollamaadapter
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -161,10 +162,11 @@ func leave(r *http.Request) error {
 
 // eventWriter sends events to the client.
 type eventWriter struct {
-	client http.ResponseWriter
-	record *record.Record
-	begun  bool
-	err    error // from writing to the client
+	client      http.ResponseWriter
+	record      *record.Record
+	contentType string // text/event-stream, if empty
+	begun       bool
+	err         error // from writing to the client
 }
 
 // send writes and flushes events, if there are any. The first ones begin the answer.
@@ -176,7 +178,7 @@ func (e *eventWriter) send(events []byte) error {
 		e.begun = true
 		e.record.TimeToFirstChunk = time.Since(e.record.Start)
 		header := e.client.Header()
-		header.Set("Content-Type", "text/event-stream")
+		header.Set("Content-Type", cmp.Or(e.contentType, "text/event-stream"))
 		header.Set("Cache-Control", "no-cache")
 		header.Set("X-Accel-Buffering", "no") // for an nginx further out
 		e.client.WriteHeader(http.StatusOK)

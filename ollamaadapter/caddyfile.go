@@ -43,6 +43,7 @@ func parseErrorHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, err
 //		context_overflow error|truncate
 //		reasoning        both|reasoning_content|reasoning|hide
 //		keep_alive       <duration>|-1
+//		native           on|off
 //		max_body         <size>
 //		defaults {
 //			<option> <value>
@@ -93,6 +94,10 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) (err er
 		return oneOf(d, &h.ContextOverflow, "error", "truncate")
 	case "reasoning":
 		return oneOf(d, &h.Reasoning, "both", "reasoning_content", "reasoning", "hide")
+	case "native":
+		var value string
+		err = oneOf(d, &value, "on", "off")
+		h.Native = value == "on"
 	case "keep_alive":
 		h.KeepAlive, err = unmarshalKeepAlive(d)
 	case "max_body":

@@ -3,6 +3,7 @@ package ollamaadapter
 import (
 	"errors"
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -19,6 +20,8 @@ func init() {
 // they can show the reason:
 //
 //	{"error":{"message":"…","type":"…","param":null,"code":"…"}}
+//
+// (and below `/api/` in Ollama's own, `{"error":"…"}`).
 //
 // Use it within `handle_errors`. Errors of this repository's handlers bring their
 // own words; every other error gets words by its status, never its own text, which
@@ -62,7 +65,11 @@ func (e *ErrorHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddy
 	header.Set("Content-Type", "application/json")
 	header.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
-	_, err := w.Write(answer.JSON())
+	body := answer.JSON()
+	if strings.HasPrefix(r.URL.Path, "/api/") { // clients of Ollama's own dialect read a string
+		body = answer.NativeJSON()
+	}
+	_, err := w.Write(body)
 	return err
 }
 

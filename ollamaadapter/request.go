@@ -33,6 +33,9 @@ func (h *Handler) endpoint(w http.ResponseWriter, r *http.Request) (serve serveF
 	case "/models":
 		method, serve = http.MethodGet, h.serveModels
 	default:
+		if method, serve = h.nativeEndpoint(r.URL.EscapedPath()); serve != nil {
+			break
+		}
 		// SDKs escape the slashes of a model's name, curl's users do not
 		id, found := strings.CutPrefix(path, "/models/")
 		name, err := url.PathUnescape(id)

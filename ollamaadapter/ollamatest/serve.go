@@ -101,9 +101,17 @@ func (h *Handler) serveShow(w http.ResponseWriter, r *http.Request) {
 
 // serveEmbed answers with the vector (length, 1) for each text, and counts its words.
 func (h *Handler) serveEmbed(w http.ResponseWriter, r *http.Request) {
-	var req ollama.EmbedRequest
+	var req struct {
+		Model string         `json:"model"`
+		Input jsontext.Value `json:"input"`
+	}
 	if err := json.UnmarshalRead(r.Body, &req); err != nil {
 		writeJSON(w, http.StatusBadRequest, errorBody{err.Error()})
+		return
+	}
+	texts := make([]string, 1)
+	if json.Unmarshal(req.Input, &texts[0]) != nil && json.Unmarshal(req.Input, &texts) != nil {
+		writeJSON(w, http.StatusBadRequest, errorBody{"invalid input type"})
 		return
 	}
 	if h.model(req.Model) == nil {
@@ -111,7 +119,7 @@ func (h *Handler) serveEmbed(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	resp := ollama.EmbedResponse{Model: req.Model, Embeddings: [][]float32{}}
-	for _, text := range req.Input {
+	for _, text := range texts {
 		resp.Embeddings = append(resp.Embeddings, []float32{float32(len(text)), 1})
 		resp.PromptEvalCount += len(strings.Fields(text))
 	}
@@ -119,7 +127,7 @@ func (h *Handler) serveEmbed(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request) {
-	var req ollama.ChatRequest
+	req := ollama.ChatRequest{Stream: true} // Ollama's default
 	if err := json.UnmarshalRead(r.Body, &req); err != nil {
 		writeJSON(w, http.StatusBadRequest, errorBody{err.Error()})
 		return
@@ -128,7 +136,7 @@ func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) serveGenerate(w http.ResponseWriter, r *http.Request) {
-	var req ollama.GenerateRequest
+	req := ollama.GenerateRequest{Stream: true}
 	if err := json.UnmarshalRead(r.Body, &req); err != nil {
 		writeJSON(w, http.StatusBadRequest, errorBody{err.Error()})
 		return

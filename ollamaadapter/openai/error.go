@@ -72,6 +72,16 @@ func (e *Error) JSON() []byte {
 	return data
 }
 
+// NativeJSON is the body of an error answer, and the last line of a stream, in
+// Ollama's own dialect.
+func (e *Error) NativeJSON() []byte {
+	data, err := json.Marshal(map[string]string{"error": e.Message}, jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		panic(err) // a string always marshals
+	}
+	return append(data, '\n')
+}
+
 func orNull(s string) *string {
 	if s == "" {
 		return nil
