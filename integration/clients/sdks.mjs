@@ -1,0 +1,135 @@
+// Runs the SDKs of the npm world against a gateway, as their users write it: base
+// URL, token, and a client certificate for all of them by way of undici's dispatcher.
+// The models are the scripted ones; what they say comes in EXPECT.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { Agent, setGlobalDispatcher } from "undici";
+import OpenAI from "openai";
+import { zodResponseFormat } from "openai/helpers/zod";
+import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
+import { generateText, streamText } from "ai";
+import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
+import { z } from "zod";
+
+const { BASE_URL, TOKEN, CA, CERT, KEY } = process.env;
+const expect = JSON.parse(process.env.EXPECT);
+setGlobalDispatcher(new Agent({
+  connect: {
+    ca: readFileSync(CA), cert: readFileSync(CERT), key: readFileSync(KEY),
+    // the gateway's name is in no DNS
+    lookup: (_host, options, done) => options.all
+      ? done(null, [{ address: "127.0.0.1", family: 4 }])
+      : done(null, "127.0.0.1", 4),
+  },
+}));
+
+const messages = [{ role: "user", content: "hi" }];
+const person = z.object({ name: z.string(), age: z.number().int() });
+const weather = { type: "function", function: { name: "get_weather", strict: true, parameters: {
+  type: "object", additionalProperties: false, required: ["city"], properties: { city: { type: "string" } } } } };
+
+const cases = {
+  async "openai: chat"() {
+    const answer = await client.chat.completions.create({ model: "hello", messages });
+    assert.equal(answer.choices[0].message.content, expect.hello);
+    assert.equal(answer.choices[0].finish_reason, "stop");
+    assert.ok(answer.usage.total_tokens > 0);
+  },
+  async "openai: stream, with the helper that checks every chunk"() {
+    const stream = client.chat.completions.stream({ model: "hello", messages, stream_options: { include_usage: true } });
+    const answer = await stream.finalChatCompletion();
+    assert.equal(answer.choices[0].message.content, expect.hello);
+    assert.ok(answer.usage.completion_tokens > 0);
+  },
+  async "openai: tools, there and back"() {
+    const question = { model: "toolcaller", messages: [{ role: "user", content: "weather?" }], tools: [weather] };
+    const { message, finish_reason } = (await client.chat.completions.create(question)).choices[0];
+    assert.equal(finish_reason, "tool_calls");
+    assert.deepEqual(JSON.parse(message.tool_calls[0].function.arguments), { city: "Paris" });
+    // OpenClaw drops the underscore of ids
+    const call = { ...message.tool_calls[0], id: message.tool_calls[0].id.replace("_", "") };
+    question.messages.push({ ...message, content: null, tool_calls: [call] }, { role: "tool", tool_call_id: call.id, content: "sunny" });
+    assert.equal((await client.chat.completions.create(question)).choices[0].message.content, expect.tool);
+  },
+  async "openai: a call that is required, streamed"() {
+    const stream = client.chat.completions.stream({ model: "hello", messages, tools: [weather], tool_choice: "required" });
+    const { message } = (await stream.finalChatCompletion()).choices[0];
+    assert.equal(typeof JSON.parse(message.tool_calls[0].function.arguments).city, "string");
+  },
+  async "openai: structured output, parsed"() {
+    const answer = await client.chat.completions.parse({ model: "hello", messages, response_format: zodResponseFormat(person, "person") });
+    assert.equal(typeof answer.choices[0].message.parsed.age, "number");
+  },
+  async "openai: reasoning"() {
+    const answer = await client.chat.completions.create({ model: "thinker", messages, reasoning_effort: "low" });
+    assert.equal(answer.choices[0].message.reasoning_content, expect.thinking);
+    assert.equal(answer.choices[0].message.content, expect.thinker);
+  },
+  async "openai: embeddings, which come as base64 and are floats here"() {
+    const { data } = await client.embeddings.create({ model: "hello", input: ["one", "two"] });
+    assert.equal(data.length, 2);
+    assert.equal(typeof data[1].embedding[0], "number");
+  },
+  async "openai: models"() {
+    const ids = [];
+    for await (const model of client.models.list()) ids.push(model.id);
+    assert.ok(ids.includes("hello:latest"), String(ids));
+    assert.equal((await client.models.retrieve("hello")).id, "hello");
+  },
+  async "openai: errors are exceptions of their own types"() {
+    await assert.rejects(client.chat.completions.create({ model: "nothing", messages }),
+      (e) => e instanceof OpenAI.NotFoundError && e.code === "model_not_found" && e.param === "model");
+    await assert.rejects(client.chat.completions.create({ model: "hello", messages, logit_bias: { 1: 1 } }),
+      (e) => e instanceof OpenAI.BadRequestError && e.param === "logit_bias");
+  },
+  async "openai: a stream that is aborted ends"() {
+    const stream = await client.chat.completions.create({ model: "endless", messages, stream: true });
+    let chunks = 0;
+    for await (const _ of stream) if (++chunks === 20) stream.controller.abort();
+    assert.ok(chunks >= 20 && chunks < 1000, String(chunks));
+  },
+  async "ai: text, streamed and whole"() {
+    const { text, usage } = await generateText({ model: gateway("hello"), prompt: "hi" });
+    assert.equal(text, expect.hello);
+    assert.ok(usage.inputTokens > 0);
+    let streamed = "";
+    for await (const piece of streamText({ model: gateway("hello"), prompt: "hi" }).textStream) streamed += piece;
+    assert.equal(streamed, expect.hello);
+  },
+  async "ai: reasoning"() {
+    const { reasoningText, text } = await generateText({ model: gateway("thinker"), prompt: "hi" });
+    assert.equal(reasoningText, expect.thinking);
+    assert.equal(text, expect.thinker);
+  },
+  async "langchain: text, streamed and whole"() {
+    const chat = new ChatOpenAI({ model: "hello", ...langchain });
+    assert.equal((await chat.invoke("hi")).content, expect.hello);
+    let streamed = "";
+    for await (const piece of await chat.stream("hi")) streamed += piece.content;
+    assert.equal(streamed, expect.hello);
+  },
+  async "langchain: structured output"() {
+    const chat = new ChatOpenAI({ model: "hello", ...langchain }).withStructuredOutput(person, { method: "jsonSchema" });
+    assert.equal(typeof (await chat.invoke("hi")).age, "number");
+  },
+  async "langchain: embeddings"() {
+    const embeddings = new OpenAIEmbeddings({ model: "hello", ...langchain });
+    assert.equal(typeof (await embeddings.embedQuery("one"))[0], "number");
+  },
+};
+
+const client = new OpenAI({ baseURL: BASE_URL, apiKey: TOKEN, maxRetries: 0 });
+const gateway = createOpenAICompatible({ name: "gateway", baseURL: BASE_URL, apiKey: TOKEN, includeUsage: true });
+const langchain = { apiKey: TOKEN, maxRetries: 0, configuration: { baseURL: BASE_URL } };
+
+let failed = 0;
+for (const [name, run] of Object.entries(cases)) {
+  try {
+    await run();
+    console.log(`ok   ${name}`);
+  } catch (e) {
+    failed++;
+    console.log(`FAIL ${name}: ${e.stack ?? e}`);
+  }
+}
+process.exit(failed ? 1 : 0);
