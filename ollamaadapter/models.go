@@ -4,11 +4,14 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/go-json-experiment/json"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/catalog"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
@@ -24,12 +27,12 @@ func (h *Handler) serveModels(w http.ResponseWriter, r *http.Request, next caddy
 	list := openai.ModelList{Object: "list", Data: []openai.Model{}}
 	for _, tag := range tags {
 		if h.policy.Visible(tag.Name, tag.RemoteHost != "") {
-			list.Data = append(list.Data, translate.Model(tag.Name, h.catalog.Model(r.Context(), ask, tag.Name)))
+			list.Data = append(list.Data, translate.Model(tag.Name, h.given(h.catalog.Model(r.Context(), ask, tag.Name))))
 		}
 	}
 	for alias, real := range h.Aliases {
 		if m := h.catalog.Model(r.Context(), ask, real); m.Name != "" {
-			list.Data = append(list.Data, translate.Model(alias, m))
+			list.Data = append(list.Data, translate.Model(alias, h.given(m)))
 		}
 	}
 	slices.SortStableFunc(list.Data, func(a, b openai.Model) int { return strings.Compare(a.ID, b.ID) })
@@ -50,7 +53,17 @@ func (h *Handler) serveModel(w http.ResponseWriter, r *http.Request, next caddyh
 	if m.Name == "" || m.RemoteHost != "" && !h.policy.MayLeave(id, name) {
 		return modelNotFound(r)
 	}
-	return writeJSON(w, translate.Model(id, m))
+	return writeJSON(w, translate.Model(id, h.given(m)))
+}
+
+// given is the model with the context that clients are given of it: a num_ctx among
+// the defaults holds for all of them.
+func (h *Handler) given(m catalog.Model) catalog.Model {
+	pinned, err := json.Marshal(h.policy.For(m.Name).Defaults["num_ctx"])
+	if n, errNumber := strconv.Atoi(string(pinned)); err == nil && errNumber == nil && (m.ContextLength == 0 || n < m.ContextLength) {
+		m.ContextLength = n
+	}
+	return m
 }
 
 // unreachable is the answer when the upstream does not tell what it has.

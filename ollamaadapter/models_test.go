@@ -39,6 +39,8 @@ func TestModelsAreListed(t *testing.T) {
 		{"all, with what they can, but none that runs elsewhere", ``, listedN + `,` + listedM},
 		{"those on the allow-list", `models jo/*`, listedN},
 		{"none is an empty list, not null", `models nothing`, ``},
+		{"with the context that they are given here, if it is less than they have", "models m\ndefaults {\nnum_ctx 8192\n}", strings.Replace(listedM, "40960", "8192", 1)},
+		{"with the context that they have, if it is less than they are given", "models m\ndefaults {\nnum_ctx 65536\n}", listedM},
 		{"an alias in place of a model that is not listed", "models jo/*\nalias gpt-4o m",
 			strings.Replace(listedM, "m:latest", "gpt-4o", 1) + `,` + listedN},
 	} {

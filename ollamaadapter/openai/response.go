@@ -109,7 +109,7 @@ type ModelList struct {
 }
 
 // Model is one model of a ModelList. The last two are not OpenAI's: the longest
-// context in tokens, and what the model can do, in Ollama's words.
+// context that a client has, in tokens, and what the model can do, in Ollama's words.
 type Model struct {
 	ID            string   `json:"id"`
 	Object        string   `json:"object"` // model

@@ -1,6 +1,7 @@
 package translate_test
 
 import (
+	"bytes"
 	"errors"
 	"math/rand/v2"
 	"regexp"
@@ -83,6 +84,32 @@ func FuzzDecodeChat(f *testing.F) {
 		}
 		if e.Message == "" || e.Type != openai.TypeInvalidRequest || !knownParam.MatchString(e.Param) || !jsontext.Value(e.JSON()).IsValid() {
 			t.Fatalf("%s", e.JSON())
+		}
+	})
+}
+
+// FuzzWhole: whatever an upstream answers either becomes JSON that an SDK can read,
+// with a finish reason for each choice, or is one of the errors.
+func FuzzWhole(f *testing.F) {
+	for _, body := range []string{
+		``, `null`, `{"done":true}`, `{"error":"x"}`, `{"response":"hi","thinking":"hm","done":true,"done_reason":"length"}`,
+		`{"message":{"content":"hi","tool_calls":[{"function":{"name":"f","arguments":{"a":"\u2028"}}}]},"done":true,"eval_count":1}`,
+		`{"message":{"content":"{\"name\":\"f\",\"arguments\":{}}"},"logprobs":[{"token":"x"}],"done":true}`,
+	} {
+		f.Add([]byte(body), true, false)
+		f.Add([]byte(body), false, true)
+	}
+	f.Fuzz(func(t *testing.T, body []byte, forced, text bool) {
+		whole := translate.NewWhole(identity, translate.AnswerForm{Choices: 1, ForcedCall: forced, Text: text, Logprobs: true})
+		if err := whole.Add(body); err != nil {
+			if !errors.Is(err, translate.ErrCutShort) && !errors.Is(err, translate.ErrGarbage) && !errors.Is(err, translate.ErrUpstream) {
+				t.Fatalf("%T: %v", err, err)
+			}
+			return
+		}
+		data, err := json.Marshal(whole.Completion(), jsontext.AllowInvalidUTF8(true))
+		if err != nil || !jsontext.Value(data).IsValid() || !bytes.Contains(data, []byte(`"finish_reason":"`)) {
+			t.Fatalf("%v: %s", err, data)
 		}
 	})
 }

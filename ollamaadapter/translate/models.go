@@ -8,6 +8,7 @@ import (
 )
 
 // Model is a model as OpenAI lists it, under the name that clients use for it.
+// Ollama's own list tells nothing of context and capabilities.
 func Model(name string, m catalog.Model) openai.Model {
 	return openai.Model{
 		ID: name, Object: "model", Created: m.ModifiedAt.Unix(), OwnedBy: owner(m.Name),
