@@ -66,7 +66,7 @@ func prepareGateway(t *testing.T, upstream string) *gateway {
 		"/run/caddy-ollama", dir,
 		"/var/log/caddy-ollama", dir,
 		"servers :18789", "servers 127.0.0.1:"+g.port,
-		host+":18789 {", host+":"+g.port+" {\n\tbind 127.0.0.1",
+		host+":18789, :18789 {", host+":"+g.port+", :"+g.port+" {\n\tbind 127.0.0.1",
 		"10.0.0.5 10.0.0.6", "127.0.0.0/25",
 		"127.0.0.1:11434", upstream,
 		"qwen3:32b", "hello",

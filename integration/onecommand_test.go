@@ -146,3 +146,25 @@ func readFile(t *testing.T, file string) string {
 	}
 	return string(data)
 }
+
+func TestOneCommandRefusesAPortThatIsTaken(t *testing.T) {
+	g := startGateway(t, scripted(t).Address())
+	output, err := gatewayCommand(t, g.dir, "ollama-gateway", "--state-dir", filepath.Join(g.dir, "state"), "--listen", g.address()).CombinedOutput()
+	if err == nil || !strings.Contains(string(output), "--listen") {
+		t.Errorf("a second gateway on one port: %v\n%s", err, output)
+	}
+}
+
+// `openssl rand -base64 48 > jwt.key`, as the README has it, ends in a line break.
+func TestOneCommandTakesASecretThatEndsInALineBreak(t *testing.T) {
+	dir, err := os.MkdirTemp(workDir, "one")
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeFile(t, filepath.Join(dir, "state", "jwt.key"), []byte(jwtSecret+"\n"))
+	upstream := scripted(t)
+	_, printed := oneCommand(t, dir, "--listen", "127.0.0.1:"+freePort(t), "--ollama", upstream.URL)
+	if got := pasteCurl(t, printed); got != "Hello world" {
+		t.Errorf("answered %q", got)
+	}
+}

@@ -34,7 +34,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the directive's name
 	h.Source = fmt.Sprintf("%s:%d", d.File(), d.Line())
 	if d.NextArg() {
-		return d.ArgErr()
+		// not d.ArgErr, which would repeat what may be a secret
+		return d.Err("jwt_auth takes no value on its own line; put secret and the rest into a block")
 	}
 	given := make(map[string]bool)
 	for d.NextBlock(0) {

@@ -89,6 +89,7 @@ func TestCaddyfileRefuses(t *testing.T) {
 // the variable holds a blank.
 func TestCaddyfileErrorsDoNotTellTheSecret(t *testing.T) {
 	for _, input := range []string{
+		"jwt_auth canary-one",
 		"jwt_auth {\n secret canary-one canary-two canary-three\n}",
 		"jwt_auth {\n secret canary-one {\n canary-two\n }\n}",
 		"jwt_auth {\n secret canary-one\n issuer x y\n}",

@@ -80,6 +80,8 @@ func fetch(w http.ResponseWriter, out *http.Request, next caddyhttp.Handler) (bo
 		return nil, true, leave(out)
 	case err != nil:
 		return nil, false, err
+	case answer.status == 0 && !cut:
+		return nil, false, nobodyAnswered()
 	case cut:
 		return nil, false, incomplete(out, translate.ErrCutShort)
 	case answer.status != http.StatusOK:
@@ -87,6 +89,9 @@ func fetch(w http.ResponseWriter, out *http.Request, next caddyhttp.Handler) (bo
 	}
 	return answer.body.Bytes(), false, nil
 }
+
+// errComplete ends the reading of an upstream that goes on after its answer's end.
+var errComplete = errors.New("the answer is complete")
 
 // sendStream passes an answer on as it comes, choice after choice.
 func sendStream(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, stream *translate.Stream) error {
@@ -112,10 +117,16 @@ func sendStream(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, 
 func (e *eventWriter) streamChoice(out *http.Request, next caddyhttp.Handler, stream *translate.Stream) (ended bool, err error) {
 	answer := &upstreamAnswer{header: make(http.Header)}
 	answer.deliver = func(piece []byte) error {
+		if stream.ChoiceDone() {
+			return errComplete
+		}
 		events, err := stream.Write(piece)
 		return errors.Join(e.send(events), err)
 	}
-	_, err = answer.receive(next, out)
+	cut, err := answer.receive(next, out)
+	if err == nil && answer.status == 0 && !cut {
+		return true, nobodyAnswered()
+	}
 	if err == nil && answer.status == http.StatusOK {
 		var events []byte
 		events, err = stream.CloseChoice()
@@ -149,6 +160,11 @@ func (e *eventWriter) fail(out *http.Request, err error) error {
 		return leave(out)
 	}
 	return nil
+}
+
+// nobodyAnswered is a mistake in the Caddyfile.
+func nobodyAnswered() error {
+	return caddyhttp.Error(http.StatusInternalServerError, errors.New("no handler answered: put reverse_proxy behind ollama_adapter"))
 }
 
 // clientLeft reports whether the client has closed its connection.

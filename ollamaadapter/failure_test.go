@@ -192,3 +192,33 @@ func TestAnAnswerWithoutEndIsCutOff(t *testing.T) {
 		t.Error("the gateway read a thousand MiB")
 	}
 }
+
+// The client has its [DONE]; an upstream that goes on must not keep the request open.
+func TestAnUpstreamThatGoesOnAfterItsEndIsLeft(t *testing.T) {
+	left := make(chan struct{})
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if known, ok := catalogued[r.Method+" "+r.RequestURI]; ok {
+			_, _ = w.Write([]byte(known))
+			return
+		}
+		defer close(left)
+		_, _ = w.Write([]byte(`{"message":{"content":"hi"},"done":true}` + "\n"))
+		for {
+			if _, err := w.Write([]byte("{}\n")); err != nil {
+				return
+			}
+			if http.NewResponseController(w).Flush() != nil {
+				return
+			}
+		}
+	}))
+	t.Cleanup(upstream.Close)
+	g := inFront(t, ollamaadapter.Handler{}, upstream.Listener.Addr().String())
+	if got := read(t, g.post(t, both["streamed"])); !strings.HasSuffix(got, "data: [DONE]\n\n") {
+		t.Errorf("got %s", got)
+	}
+	within(t, left, "the end of the upstream's answer")
+	if end := g.ended(t); end.Reason != "" || end.status != 200 {
+		t.Errorf("status %d, reason %q", end.status, end.Reason)
+	}
+}

@@ -45,12 +45,12 @@ func TestErrorsOfTheNextHandlerGoOn(t *testing.T) {
 	}
 }
 
-func TestNoUpstreamAtAllIsABadGateway(t *testing.T) {
+func TestNoUpstreamAtAllTellsTheOperatorWhatIsMissing(t *testing.T) {
 	for kind, body := range both {
 		t.Run(kind, func(t *testing.T) {
-			_, rec, err := before(t, func(http.ResponseWriter, *http.Request) error { return nil }, strings.NewReader(body))
-			if statusOf(err) != 502 || rec.Reason != record.UpstreamError {
-				t.Errorf("got %v, reason %q", err, rec.Reason)
+			_, _, err := before(t, func(http.ResponseWriter, *http.Request) error { return nil }, strings.NewReader(body))
+			if statusOf(err) != 500 || !strings.Contains(err.Error(), "put reverse_proxy behind ollama_adapter") {
+				t.Errorf("got %v", err)
 			}
 		})
 	}

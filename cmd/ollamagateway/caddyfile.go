@@ -3,6 +3,7 @@ package ollamagateway
 import (
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"text/template"
 )
@@ -85,13 +86,21 @@ https://:{{.Port}} {
 }
 `))
 
-// caddyfile writes the Caddyfile of this setup.
-func (s *setup) caddyfile() (string, error) {
+// check refuses what cannot stand in the Caddyfile.
+func (s *setup) check() error {
 	for what, text := range map[string]string{"--state-dir": s.StateDir, "--model": s.Model} {
 		// what would end a quoted word or begin a placeholder
 		if strings.ContainsAny(text, "\"{}`\n\r") {
-			return "", fmt.Errorf("%s %q: quotes, braces and line breaks cannot stand in a Caddyfile; choose another", what, text)
+			return fmt.Errorf("%s %q: quotes, braces and line breaks cannot stand in a Caddyfile; choose another", what, text)
 		}
+	}
+	return nil
+}
+
+// caddyfile writes the Caddyfile of this setup.
+func (s *setup) caddyfile() (string, error) {
+	if err := s.check(); err != nil {
+		return "", err
 	}
 	var b strings.Builder
 	if err := caddyfileTemplate.Execute(&b, s); err != nil {
@@ -106,8 +115,8 @@ func splitListen(listen string) (host, port string, err error) {
 	if err != nil || port == "" || strings.ContainsAny(host, "\"{} \t") {
 		return "", "", fmt.Errorf("--listen %q: give a port or an address and a port, such as :18789 or 127.0.0.1:18789", listen)
 	}
-	if _, err := net.LookupPort("tcp", port); err != nil {
-		return "", "", fmt.Errorf("--listen %q: %q is no port", listen, port)
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return "", "", fmt.Errorf("--listen %q: %q is no port from 1 to 65535", listen, port)
 	}
 	return host, port, nil
 }

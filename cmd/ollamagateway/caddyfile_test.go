@@ -126,6 +126,8 @@ func TestSplitListen(t *testing.T) {
 		{"no port is refused", "127.0.0.1", "", "", false},
 		{"an empty port is refused", "127.0.0.1:", "", "", false},
 		{"a port out of range is refused", ":99999", "", "", false},
+		{"port 0, which nobody could be told of, is refused", ":0", "", "", false},
+		{"a port by its name is refused", ":https", "", "", false},
 		{"what would break the Caddyfile is refused", "a {\n:1", "", "", false},
 	}
 	for _, c := range cases {

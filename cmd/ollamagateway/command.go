@@ -5,7 +5,7 @@ package ollamagateway
 import (
 	"encoding/json"
 	"fmt"
-	"os"
+	"net"
 	"path/filepath"
 	"time"
 
@@ -14,6 +14,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/gateway18789/caddy-ollama/jwtauth"
 	"github.com/gateway18789/caddy-ollama/jwtauth/token"
 )
 
@@ -37,6 +38,7 @@ so and answers from a built-in demo model if none does.
 --print-config shows the Caddyfile that it runs, for you to take it from there.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
+			cmd.Args = cobra.NoArgs
 			cmd.Flags().String("listen", ":18789", "Address to serve on")
 			cmd.Flags().String("ollama", "", "Address of Ollama (default http://127.0.0.1:11434, if one answers there)")
 			cmd.Flags().String("model", "", "Model for requests that name none (default the first that Ollama has)")
@@ -70,12 +72,15 @@ func run(fs caddycmd.Flags) (int, error) {
 			return caddy.ExitCodeFailedStartup, err
 		}
 	}
+	if err := checkFree(setup.Host, setup.Port); err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
 	if err := start(caddyfile); err != nil {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("starting on %s: %w", setup.Listen, err)
 	}
-	secret, err := os.ReadFile(setup.Files.Secret)
+	secret, err := jwtauth.ReadSecret(setup.Files.Secret)
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("reading the secret: %w", err)
+		return caddy.ExitCodeFailedStartup, err
 	}
 	fresh, err := token.Issue(secret, "demo", tokenLifetime, time.Now())
 	if err != nil {
@@ -113,6 +118,9 @@ func prepare(fs caddycmd.Flags) (*setup, error) {
 	if s.StateDir, err = filepath.Abs(s.StateDir); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
+	if err := s.check(); err != nil { // before anything is written
+		return nil, err
+	}
 	if s.Files, err = ensureFiles(s.StateDir, serverNames(s.Host), time.Now()); err != nil {
 		return nil, err
 	}
@@ -123,6 +131,16 @@ func prepare(fs caddycmd.Flags) (*setup, error) {
 		s.Model = s.Upstream.FirstModel
 	}
 	return s, nil
+}
+
+// checkFree fails if somebody listens there already. Caddy itself would share the
+// port (SO_REUSEPORT), and two gateways would each get half of the connections.
+func checkFree(host, port string) error {
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
+	if err != nil {
+		return fmt.Errorf("listening: %w; is a gateway running already? choose another address with --listen", err)
+	}
+	return listener.Close()
 }
 
 // start runs Caddy with a Caddyfile.

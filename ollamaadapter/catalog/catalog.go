@@ -54,6 +54,7 @@ type Catalog struct {
 	version   string
 	models    []ollama.Tag
 	abilities map[string]abilities // by digest, so that nothing is asked twice
+	silent    map[string]time.Time // digests of which nothing was told, and until when not to ask
 	complete  bool                 // all of it was told at least once
 	fault     error                // of the last question
 	until     time.Time            // do not ask before
@@ -99,8 +100,9 @@ func (c *Catalog) Model(ctx context.Context, ask Ask, name string) Model {
 	}
 	tag := c.models[i]
 	able, known := c.abilities[tag.Digest]
+	due := !known && !c.now().Before(c.silent[tag.Digest])
 	c.mu.Unlock()
-	if !known {
+	if due {
 		able, known = c.show(ctx, ask, tag)
 	}
 	return Model{Tag: tag, Known: known, Capabilities: able.capabilities, ContextLength: able.contextLength}
@@ -161,20 +163,23 @@ func (c *Catalog) show(ctx context.Context, ask Ask, tag ollama.Tag) (able abili
 	if err != nil {
 		return able, false
 	}
-	answer, err := ask(ctx, http.MethodPost, "/api/show", body)
-	if err != nil {
-		return able, false
-	}
 	var show ollama.Show
-	if json.Unmarshal(answer, &show, tolerant) != nil {
-		return able, false
+	answer, err := ask(ctx, http.MethodPost, "/api/show", body)
+	if err == nil {
+		err = json.Unmarshal(answer, &show, tolerant)
 	}
-	able = abilities{show.Capabilities, show.ContextLength()}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.abilities == nil {
-		c.abilities = make(map[string]abilities)
+		c.abilities, c.silent = make(map[string]abilities), make(map[string]time.Time)
 	}
+	if err != nil {
+		if !errors.Is(ctx.Err(), context.Canceled) { // else it was the client that left
+			c.silent[tag.Digest] = c.now().Add(fresh)
+		}
+		return able, false
+	}
+	able = abilities{show.Capabilities, show.ContextLength()}
 	c.abilities[tag.Digest] = able
 	return able, true
 }
@@ -184,6 +189,11 @@ func (c *Catalog) forget() {
 	for digest := range c.abilities {
 		if !slices.ContainsFunc(c.models, func(t ollama.Tag) bool { return t.Digest == digest }) {
 			delete(c.abilities, digest)
+		}
+	}
+	for digest, until := range c.silent {
+		if !c.now().Before(until) {
+			delete(c.silent, digest)
 		}
 	}
 }

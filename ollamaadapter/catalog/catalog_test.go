@@ -185,3 +185,27 @@ func TestModelsAreTheCallersOwn(t *testing.T) {
 		t.Error("a caller has changed what the catalogue knows")
 	}
 }
+
+// A model of which the upstream tells nothing must not cost every request the wait.
+func TestAModelOfWhichNothingIsToldIsNotAskedForEachTime(t *testing.T) {
+	c, u := newCatalog()
+	mute := func(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+		answer, err := u.ask(ctx, method, path, body)
+		if path == "/api/show" {
+			return nil, context.DeadlineExceeded
+		}
+		return answer, err
+	}
+	for range 3 {
+		if m := c.Model(t.Context(), mute, "qwen3:32b"); m.Known || m.Digest != "d1" {
+			t.Errorf("known of it: %+v", m)
+		}
+	}
+	if got, want := u.questions(), both+` /api/show{"model":"qwen3:32b"}`; got != want {
+		t.Errorf("asked %q, want %q", got, want)
+	}
+	u.now = u.now.Add(30 * time.Second)
+	if m := c.Model(t.Context(), u.ask, "qwen3:32b"); !m.Known {
+		t.Error("it is never asked for again")
+	}
+}

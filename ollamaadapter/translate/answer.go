@@ -109,9 +109,12 @@ type Summary struct {
 func (s *Summary) finish(resp *ollama.ChatResponse, reason string, estimated int) {
 	s.Model = cmp.Or(resp.Model, s.Model)
 	s.FinishReasons = append(s.FinishReasons, reason)
-	s.PromptTokens += resp.PromptEvalCount
+	s.PromptTokens += max(resp.PromptEvalCount, 0)
 	s.CachedTokens += resp.PromptEvalCachedCount
-	s.CompletionTokens += resp.EvalCount - estimated
+	if resp.EvalCount <= 0 && estimated > 0 {
+		return // no count, or none that can be: the estimate stays
+	}
+	s.CompletionTokens += max(resp.EvalCount, 0) - estimated
 	s.Counted = true
 }
 

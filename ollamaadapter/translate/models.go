@@ -10,8 +10,12 @@ import (
 // Model is a model as OpenAI lists it, under the name that clients use for it.
 // Ollama's own list tells nothing of context and capabilities.
 func Model(name string, m catalog.Model) openai.Model {
+	var created int64
+	if !m.ModifiedAt.IsZero() {
+		created = m.ModifiedAt.Unix()
+	}
 	return openai.Model{
-		ID: name, Object: "model", Created: m.ModifiedAt.Unix(), OwnedBy: owner(m.Name),
+		ID: name, Object: "model", Created: created, OwnedBy: owner(m.Name),
 		ContextLength: m.ContextLength, Capabilities: m.Capabilities,
 	}
 }

@@ -95,6 +95,10 @@ func (s *Stream) CloseChoice() (events []byte, err error) {
 	return s.events.Bytes(), s.failed
 }
 
+// ChoiceDone reports whether the choice being written is complete; there is nothing
+// more to be read of it.
+func (s *Stream) ChoiceDone() bool { return s.finished }
+
 // Done reports whether the answer is complete, [DONE] included.
 func (s *Stream) Done() bool { return s.choice >= s.form.Choices }
 
@@ -115,6 +119,7 @@ func (s *Stream) line(line []byte) error {
 	if says(resp) {
 		s.estimated++
 		s.summary.CompletionTokens++
+		s.summary.Counted = false // until the final line of this choice
 	}
 	if err := s.settle(resp); err != nil {
 		return err
@@ -134,6 +139,9 @@ func (s *Stream) line(line []byte) error {
 // settle makes of a line the tool calls that the client is to see.
 func (s *Stream) settle(resp *ollama.ChatResponse) error {
 	if s.form.ForcedCall {
+		if s.forced.Len()+len(resp.Message.Content) > maxLine {
+			return ErrGarbage
+		}
 		s.forced.WriteString(resp.Message.Content)
 		resp.Message.Content = ""
 		if !resp.Done {

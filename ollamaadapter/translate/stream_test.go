@@ -193,6 +193,10 @@ func TestStreamSummary(t *testing.T) {
 	}{
 		{"Ollama's own counts, once they have come", hello + final,
 			translate.Summary{Model: "m:latest", FinishReasons: []string{"stop"}, PromptTokens: 3, CompletionTokens: 2, Counted: true}},
+		{"an end without a count leaves the estimate", hello + world + `{"model":"m:latest","done":true}` + "\n",
+			translate.Summary{Model: "m:latest", FinishReasons: []string{"stop"}, CompletionTokens: 2}},
+		{"so does a count that can be none", hello + `{"model":"m:latest","done":true,"eval_count":-7,"prompt_eval_count":-1}` + "\n",
+			translate.Summary{Model: "m:latest", FinishReasons: []string{"stop"}, CompletionTokens: 1}},
 		{"until then each line that said something is a token", quiet + hello + world + `{"model":"m:latest","message":{"thinking":"hm"}}` + "\n",
 			translate.Summary{Model: "m:latest", CompletionTokens: 3}},
 		{"a failure leaves what has come", hello + `{"error":"x"}` + "\n",

@@ -207,3 +207,33 @@ func TestLogprobs(t *testing.T) {
 		t.Errorf("a line with probabilities and no text: %v: %s", err, out)
 	}
 }
+
+func TestASecondChoiceThatBreaksOffMakesTheCountAnEstimate(t *testing.T) {
+	stream := translate.NewStream(identity, translate.AnswerForm{Choices: 2})
+	_, _ = stream.Write([]byte(hello + final))
+	if _, err := stream.CloseChoice(); err != nil || !stream.Summary().Counted {
+		t.Fatalf("after the first: %v, %+v", err, stream.Summary())
+	}
+	_, _ = stream.Write([]byte(hello))
+	if _, err := stream.CloseChoice(); !errors.Is(err, translate.ErrCutShort) {
+		t.Fatal(err)
+	}
+	if s := stream.Summary(); s.Counted || s.CompletionTokens != 3 {
+		t.Errorf("summary %+v", s)
+	}
+}
+
+// What is held back for a forced call must be bounded: the model may never end it.
+func TestForcedCallIsNotHeldBackWithoutBound(t *testing.T) {
+	stream := translate.NewStream(identity, translate.AnswerForm{Choices: 1, ForcedCall: true})
+	line := []byte(`{"message":{"content":"` + strings.Repeat("x", 1<<20) + `"}}` + "\n")
+	for range 9 {
+		if _, err := stream.Write(line); err != nil {
+			if !errors.Is(err, translate.ErrGarbage) {
+				t.Errorf("error is %v", err)
+			}
+			return
+		}
+	}
+	t.Error("9 MB are held back, and no end of it")
+}
