@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -74,6 +75,11 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	}
 	if _, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
 		return nil, err // from Caddy's request_body
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) { // before the context, which net/http then cancels too
+		return nil, caddyhttp.Error(http.StatusRequestTimeout, &openai.Error{
+			Message: "the request body came too slowly", Type: openai.TypeInvalidRequest, Code: "request_timeout",
+		})
 	}
 	if r.Context().Err() != nil {
 		record.From(r.Context()).Explain(record.ClientGone)

@@ -23,6 +23,8 @@ var caddyfileTemplate = template.Must(template.New("Caddyfile").Parse(`# The gat
 		protocols h1 h2
 		timeouts {
 			read_header 10s
+			read_body_idle 10s 1024
+			write_idle 60s
 		}
 		# Clients may come by IP address, without a server name. There is one site
 		# with one client CA here, so a wrong name gets nobody around anything.

@@ -119,7 +119,6 @@ type Tap struct {
 	pending  []byte
 	done     bool
 	failed   bool
-	begun    bool
 	counted  int
 	tooLong  bool
 	finished Summary
@@ -127,7 +126,6 @@ type Tap struct {
 
 // Write looks at the next piece of an answer.
 func (t *Tap) Write(piece []byte) {
-	t.begun = t.begun || len(piece) > 0
 	for len(piece) > 0 {
 		line, rest, whole := bytes.Cut(piece, []byte("\n"))
 		piece = rest
@@ -152,9 +150,6 @@ func (t *Tap) Close() error {
 	}
 	return nil
 }
-
-// Begun reports whether anything has come.
-func (t *Tap) Begun() bool { return t.begun }
 
 // Summary is what the answer has come to so far.
 func (t *Tap) Summary() Summary { return t.finished }
