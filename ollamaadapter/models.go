@@ -16,8 +16,8 @@ import (
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
-// serveModels serves GET /v1/models: the models that clients may ask for, and the
-// aliases of those that they may not see.
+// serveModels serves GET /v1/models: the models that clients may ask for, under
+// their own names and under their aliases.
 func (h *Handler) serveModels(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	ask := asking(r, next)
 	tags, err := h.catalog.Models(r.Context(), ask)

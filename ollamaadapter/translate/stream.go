@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -163,6 +164,7 @@ func (s *Stream) begin() {
 	s.begun = true
 	switch {
 	case s.choice < len(s.form.Echo):
+		s.offset = utf8.RuneCountInString(s.form.Echo[s.choice])
 		s.sendText(openai.TextChoice{Text: s.form.Echo[s.choice]})
 	case !s.form.Text:
 		s.send(openai.ChunkChoice{Delta: openai.Delta{Role: "assistant", Content: new(string)}})

@@ -136,3 +136,12 @@ func TestTextLogprobs(t *testing.T) {
 		t.Errorf("%v\ntext %q\ngot  %s\nwant %s", err, got.Text, data, want)
 	}
 }
+
+// A stream's offsets count the echoed prompt, as a whole answer's do.
+func TestTextLogprobsOfAStreamCountTheEcho(t *testing.T) {
+	stream := translate.NewStream(identity, translate.AnswerForm{Text: true, Choices: 1, Logprobs: true, Echo: []string{"hé "}})
+	out, err := stream.Write([]byte(`{"response":"né","logprobs":[{"token":"né","logprob":-0.5}]}` + "\n"))
+	if err != nil || !strings.Contains(string(out), `"text_offset":[3]`) {
+		t.Errorf("%v: %s", err, out)
+	}
+}
