@@ -15,7 +15,6 @@ import (
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/catalog"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
-	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
@@ -76,9 +75,31 @@ type Handler struct {
 	Native bool `json:"native,omitempty"`
 	// The largest request body, in bytes. Default: 10 MB.
 	MaxBody int64 `json:"max_body,omitempty"`
+	// How often a client is sent a sign of life while Ollama says nothing, because it
+	// loads the model or reads the prompt: in a stream, a chunk with an empty delta;
+	// none before the first interval is over, so that what fails fast gets a status of
+	// its own. 0: never. Default: 15s.
+	Heartbeat *caddy.Duration `json:"heartbeat,omitempty"`
+	// Sends line breaks as signs of life before an answer that is no stream, too. Then
+	// the status 200 is out before it is known whether the answer succeeds; one that
+	// does not is broken off. Default: false.
+	HeartbeatJSON bool `json:"heartbeat_json,omitempty"`
+	// How long Ollama may take for its first word, the loading of the model included.
+	// 0: for ever. Default: 300s.
+	FirstByteTimeout *caddy.Duration `json:"first_byte_timeout,omitempty"`
+	// How long Ollama may be silent between words. 0: for ever. Default: 60s.
+	StallTimeout *caddy.Duration `json:"stall_timeout,omitempty"`
+	// How long an answer may take as a whole. One that takes longer ends there as if
+	// it had reached its limit of tokens. Default: as long as it takes.
+	MaxDuration caddy.Duration `json:"max_duration,omitempty"`
+	// Requests for a model that is not loaded wait for one load together, which is not
+	// lost if one of their clients leaves. Default: true.
+	CoalesceLoads *bool `json:"coalesce_loads,omitempty"`
 
 	policy  policy.Policy
 	catalog *catalog.Catalog
+	loads   *loads
+	pace    *pace
 }
 
 // ModelOptions are options for the models whose names Glob matches.
@@ -98,7 +119,7 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision sets the defaults and makes the policy of the options.
-func (h *Handler) Provision(caddy.Context) error {
+func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.SystemRole == "" {
 		h.SystemRole = "native"
 	}
@@ -111,7 +132,20 @@ func (h *Handler) Provision(caddy.Context) error {
 	if h.MaxBody == 0 {
 		h.MaxBody = 10_000_000
 	}
-	h.catalog = new(catalog.Catalog)
+	for option, standard := range map[**caddy.Duration]time.Duration{
+		&h.Heartbeat: 15 * time.Second, &h.FirstByteTimeout: 300 * time.Second, &h.StallTimeout: 60 * time.Second,
+	} {
+		if *option == nil {
+			duration := caddy.Duration(standard)
+			*option = &duration
+		}
+	}
+	if h.CoalesceLoads == nil {
+		on := true
+		h.CoalesceLoads = &on
+	}
+	exit.heed(ctx)
+	h.catalog, h.loads, h.pace = new(catalog.Catalog), new(loads), new(pace)
 	h.policy = policy.Policy{
 		DefaultModel: h.DefaultModel,
 		Models:       h.Models,
@@ -159,6 +193,13 @@ func (h *Handler) Validate() error {
 	}
 	if h.MaxBody < 0 {
 		return fmt.Errorf("max_body %d: it must be positive", h.MaxBody)
+	}
+	for name, duration := range map[string]caddy.Duration{
+		"heartbeat": *h.Heartbeat, "first_byte_timeout": *h.FirstByteTimeout, "stall_timeout": *h.StallTimeout, "max_duration": h.MaxDuration,
+	} {
+		if duration < 0 {
+			return fmt.Errorf("%s %v: it must not be negative", name, time.Duration(duration))
+		}
 	}
 	if err := checkOptions(h.Defaults, h.Limits); err != nil {
 		return err
@@ -209,28 +250,6 @@ func modelNotFound(r *http.Request) error {
 // refused is the answer to a request that is wrong in itself.
 func refused(err error) error { return caddyhttp.Error(http.StatusBadRequest, err) }
 
-// incomplete is the answer when the upstream's own cannot be used.
-func incomplete(r *http.Request, err error) error {
-	record.From(r.Context()).Explain(record.UpstreamError)
-	status, fault := translate.AnswerFault(err)
-	return caddyhttp.Error(status, fault)
-}
-
-// upstreamFault is the answer when the upstream refused or failed.
-func upstreamFault(r *http.Request, status int, body []byte) error {
-	status, fault := translate.UpstreamFault(status, body)
-	rec := record.From(r.Context())
-	switch {
-	case fault.Code == openai.CodeModelNotFound:
-		rec.Explain(record.ModelNotFound)
-	case fault.Code == openai.CodeContextLength:
-		rec.Explain(record.ContextLengthExceeded)
-	case status >= 500:
-		rec.Explain(record.UpstreamError)
-	}
-	return caddyhttp.Error(status, fault)
-}
-
 // note puts what an answer came to into the audit record.
 func note(r *http.Request, s translate.Summary) {
 	rec := record.From(r.Context())
@@ -242,13 +261,6 @@ func note(r *http.Request, s translate.Summary) {
 			OutputTokens: s.CompletionTokens,
 			Estimated:    !s.Counted,
 		}
-	}
-}
-
-// noteCut flags in the audit record that Ollama has cut the conversation.
-func noteCut(r *http.Request, exchange *translate.Exchange, s translate.Summary) {
-	if exchange.WasCut(s) {
-		record.From(r.Context()).ContextTruncated = true
 	}
 }
 

@@ -2,7 +2,6 @@ package ollamaadapter
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -11,10 +10,11 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
-// maxAnswer bounds an answer that is not streamed, in bytes.
+// maxAnswer bounds an answer that is collected, in bytes.
 const maxAnswer = 64 << 20
 
 // upstreamAnswer is the ResponseWriter that the upstream's answer is written to.
@@ -28,6 +28,8 @@ type upstreamAnswer struct {
 	deliver func(piece []byte) error
 	body    bytes.Buffer
 }
+
+func newUpstreamAnswer() *upstreamAnswer { return &upstreamAnswer{header: make(http.Header)} }
 
 func (a *upstreamAnswer) Header() http.Header { return a.header }
 
@@ -70,14 +72,22 @@ func (a *upstreamAnswer) receive(next caddyhttp.Handler, out *http.Request) (cut
 	return false, next.ServeHTTP(a, out)
 }
 
-// fetch gets an answer whole. gone means that there is nobody to answer any more.
-func fetch(w http.ResponseWriter, out *http.Request, next caddyhttp.Handler) (body []byte, gone bool, err error) {
-	answer := &upstreamAnswer{header: make(http.Header)}
+// fetch gets an answer that is no stream. It must be there within
+// first_byte_timeout. gone means that there is nobody to answer any more.
+func (h *Handler) fetch(w http.ResponseWriter, out *http.Request, next caddyhttp.Handler) (body []byte, gone bool, err error) {
+	if limit := time.Duration(*h.FirstByteTimeout); limit > 0 {
+		ctx, cancel := context.WithTimeoutCause(out.Context(), limit, translate.ErrStalled)
+		defer cancel()
+		out = out.WithContext(ctx)
+	}
+	answer := newUpstreamAnswer()
 	cut, err := answer.receive(next, out)
 	switch {
 	case clientLeft(out):
 		w.WriteHeader(record.StatusClientGone) // for the access log
 		return nil, true, leave(out)
+	case context.Cause(out.Context()) != nil:
+		return nil, false, incomplete(out, context.Cause(out.Context()))
 	case err != nil:
 		return nil, false, err
 	case answer.status == 0 && !cut:
@@ -85,81 +95,9 @@ func fetch(w http.ResponseWriter, out *http.Request, next caddyhttp.Handler) (bo
 	case cut:
 		return nil, false, incomplete(out, translate.ErrCutShort)
 	case answer.status != http.StatusOK:
-		return nil, false, upstreamFault(out, answer.status, answer.body.Bytes())
+		return nil, false, h.upstreamFault(w, out, answer)
 	}
 	return answer.body.Bytes(), false, nil
-}
-
-// errComplete ends the reading of an upstream that goes on after its answer's end.
-var errComplete = errors.New("the answer is complete")
-
-// sendStream passes an answer on as it comes, choice after choice.
-func sendStream(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, stream *translate.Stream) error {
-	client := &eventWriter{client: w, record: record.From(r.Context())}
-	defer func() {
-		note(r, stream.Summary())
-		noteCut(r, exchange, stream.Summary())
-	}()
-	for _, native := range exchange.Requests {
-		out, err := upstreamJSON(r, exchange.Path, native)
-		if err != nil {
-			return err
-		}
-		if ended, err := client.streamChoice(out, next, stream); ended || err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// streamChoice passes one choice on. ended is true if it was the last thing that
-// the client could be sent.
-func (e *eventWriter) streamChoice(out *http.Request, next caddyhttp.Handler, stream *translate.Stream) (ended bool, err error) {
-	answer := &upstreamAnswer{header: make(http.Header)}
-	answer.deliver = func(piece []byte) error {
-		if stream.ChoiceDone() {
-			return errComplete
-		}
-		events, err := stream.Write(piece)
-		return errors.Join(e.send(events), err)
-	}
-	cut, err := answer.receive(next, out)
-	if err == nil && answer.status == 0 && !cut {
-		return true, nobodyAnswered()
-	}
-	if err == nil && answer.status == http.StatusOK {
-		var events []byte
-		events, err = stream.CloseChoice()
-		err = errors.Join(e.send(events), err)
-		if err == nil {
-			return false, nil
-		}
-	}
-	switch {
-	case e.err != nil, clientLeft(out):
-		if !e.begun {
-			e.client.WriteHeader(record.StatusClientGone) // for the access log
-		}
-		return true, leave(out)
-	case e.begun:
-		return true, e.fail(out, err)
-	case answer.status == 0 && err != nil:
-		return true, err // the upstream could not be asked: Caddy knows the status
-	case answer.status != http.StatusOK:
-		return true, upstreamFault(out, answer.status, answer.body.Bytes())
-	default:
-		return true, incomplete(out, err)
-	}
-}
-
-// fail ends a stream that was begun and cannot be completed.
-func (e *eventWriter) fail(out *http.Request, err error) error {
-	e.record.Explain(record.UpstreamError)
-	_, fault := translate.AnswerFault(err)
-	if e.send(translate.FailureEvent(fault)) != nil {
-		return leave(out)
-	}
-	return nil
 }
 
 // nobodyAnswered is a mistake in the Caddyfile.
@@ -176,34 +114,34 @@ func leave(r *http.Request) error {
 	return nil
 }
 
-// eventWriter sends events to the client.
-type eventWriter struct {
-	client      http.ResponseWriter
-	record      *record.Record
-	contentType string // text/event-stream, if empty
-	begun       bool
-	err         error // from writing to the client
+// incomplete is the answer when the upstream's own cannot be used.
+func incomplete(r *http.Request, err error) error {
+	reason := record.UpstreamError
+	switch {
+	case errors.Is(err, translate.ErrStalled):
+		reason = record.UpstreamStalled
+	case errors.Is(err, translate.ErrStopping):
+		reason = record.ShuttingDown
+	}
+	record.From(r.Context()).Explain(reason)
+	status, fault := translate.AnswerFault(err)
+	return caddyhttp.Error(status, fault)
 }
 
-// send writes and flushes events, if there are any. The first ones begin the answer.
-func (e *eventWriter) send(events []byte) error {
-	if len(events) == 0 || e.err != nil {
-		return e.err
+// upstreamFault is the answer when the upstream refused or failed.
+func (h *Handler) upstreamFault(w http.ResponseWriter, r *http.Request, answer *upstreamAnswer) error {
+	status, fault := translate.UpstreamFault(answer.status, answer.body.Bytes())
+	rec := record.From(r.Context())
+	switch {
+	case fault.Code == openai.CodeModelNotFound:
+		rec.Explain(record.ModelNotFound)
+	case fault.Code == openai.CodeContextLength:
+		rec.Explain(record.ContextLengthExceeded)
+	case status >= 500:
+		rec.Explain(record.UpstreamError)
 	}
-	if !e.begun {
-		e.begun = true
-		e.record.TimeToFirstChunk = time.Since(e.record.Start)
-		header := e.client.Header()
-		header.Set("Content-Type", cmp.Or(e.contentType, "text/event-stream"))
-		header.Set("Cache-Control", "no-cache")
-		header.Set("X-Accel-Buffering", "no") // for an nginx further out
-		e.client.WriteHeader(http.StatusOK)
+	if status == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", h.pace.retryAfter(answer.header.Get("Retry-After")))
 	}
-	if _, e.err = e.client.Write(events); e.err == nil {
-		e.err = http.NewResponseController(e.client).Flush()
-	}
-	if errors.Is(e.err, http.ErrNotSupported) {
-		e.err = nil // a writer in between that cannot flush; the events come later
-	}
-	return e.err
+	return caddyhttp.Error(status, fault)
 }

@@ -45,6 +45,12 @@ func parseErrorHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, err
 //		keep_alive       <duration>|-1
 //		native           on|off
 //		max_body         <size>
+//		heartbeat          <duration>|off
+//		heartbeat_json     on|off
+//		first_byte_timeout <duration>|off
+//		stall_timeout      <duration>|off
+//		max_duration       <duration>
+//		coalesce_loads     on|off
 //		defaults {
 //			<option> <value>
 //		}
@@ -95,13 +101,28 @@ func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) (err er
 	case "reasoning":
 		return oneOf(d, &h.Reasoning, "both", "reasoning_content", "reasoning", "hide")
 	case "native":
-		var value string
-		err = oneOf(d, &value, "on", "off")
-		h.Native = value == "on"
+		h.Native, err = unmarshalSwitch(d)
 	case "keep_alive":
 		h.KeepAlive, err = unmarshalKeepAlive(d)
 	case "max_body":
 		h.MaxBody, err = unmarshalSize(d)
+	case "heartbeat":
+		h.Heartbeat, err = unmarshalDuration(d)
+	case "heartbeat_json":
+		h.HeartbeatJSON, err = unmarshalSwitch(d)
+	case "first_byte_timeout":
+		h.FirstByteTimeout, err = unmarshalDuration(d)
+	case "stall_timeout":
+		h.StallTimeout, err = unmarshalDuration(d)
+	case "max_duration":
+		var duration *caddy.Duration
+		if duration, err = unmarshalDuration(d); err == nil {
+			h.MaxDuration = *duration
+		}
+	case "coalesce_loads":
+		var on bool
+		on, err = unmarshalSwitch(d)
+		h.CoalesceLoads = &on
 	case "defaults":
 		h.Defaults, err = unmarshalDefaults(d)
 	case "limits":
@@ -173,6 +194,29 @@ func oneOf(d *caddyfile.Dispenser, target *string, values ...string) error {
 		return d.Errf("%s %q: it must be one of %s", option, *target, strings.Join(values, " or "))
 	}
 	return nil
+}
+
+func unmarshalSwitch(d *caddyfile.Dispenser) (on bool, err error) {
+	var value string
+	err = oneOf(d, &value, "on", "off")
+	return value == "on", err
+}
+
+// unmarshalDuration reads a duration, which is 0 if the option is off.
+func unmarshalDuration(d *caddyfile.Dispenser) (*caddy.Duration, error) {
+	option, text := d.Val(), ""
+	if !d.AllArgs(&text) {
+		return nil, d.ArgErr()
+	}
+	if text == "off" {
+		return new(caddy.Duration), nil
+	}
+	duration, err := caddy.ParseDuration(text)
+	if err != nil || duration <= 0 {
+		return nil, d.Errf("%s %q: give a duration such as 30s, or off", option, text)
+	}
+	limit := caddy.Duration(duration)
+	return &limit, nil
 }
 
 func unmarshalKeepAlive(d *caddyfile.Dispenser) (*caddy.Duration, error) {

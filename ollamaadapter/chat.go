@@ -37,7 +37,11 @@ func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		return refused(err)
 	}
-	return answer(w, r, next, exchange, upstream.identity("chatcmpl-", asked), req.Stream)
+	id := upstream.identity("chatcmpl-", asked)
+	if req.Stream {
+		return h.exchange(w, r, next, exchange, translate.NewStream(id, exchange.Answer), formEvents)
+	}
+	return h.exchange(w, r, next, exchange, translate.NewWhole(id, exchange.Answer), formJSON)
 }
 
 // serveText serves POST /v1/completions.
@@ -62,15 +66,11 @@ func (h *Handler) serveText(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		return refused(err)
 	}
-	return answer(w, r, next, exchange, upstream.identity("cmpl-", asked), req.Stream)
-}
-
-// answer sends the upstream's answer, as a stream or whole.
-func answer(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, id translate.Identity, streamed bool) error {
-	if streamed {
-		return sendStream(w, r, next, exchange, translate.NewStream(id, exchange.Answer))
+	id := upstream.identity("cmpl-", asked)
+	if req.Stream {
+		return h.exchange(w, r, next, exchange, translate.NewStream(id, exchange.Answer), formEvents)
 	}
-	return sendWhole(w, r, next, exchange, translate.NewWhole(id, exchange.Answer))
+	return h.exchange(w, r, next, exchange, translate.NewWhole(id, exchange.Answer), formJSON)
 }
 
 // resolve finds the model that a client means by a name, if it may have it.
@@ -103,31 +103,10 @@ func (h *Handler) settings(u upstream) translate.Settings {
 		Reasoning:   reasoningFields[h.Reasoning],
 		Version:     u.version,
 		Features:    u.features,
+		Remote:      u.model.RemoteHost != "",
 		Thinks:      thinks,
 		ThinksKnown: known,
 	}
-}
-
-// sendWhole fetches an answer, choice after choice, and sends it whole.
-func sendWhole(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, whole *translate.Whole) error {
-	for _, native := range exchange.Requests {
-		out, err := upstreamJSON(r, exchange.Path, native)
-		if err != nil {
-			return err
-		}
-		body, gone, err := fetch(w, out, next)
-		if gone || err != nil {
-			note(r, whole.Summary())
-			return err
-		}
-		err = whole.Add(body)
-		note(r, whole.Summary())
-		if err != nil {
-			return incomplete(r, err)
-		}
-	}
-	noteCut(r, exchange, whole.Summary())
-	return writeJSON(w, whole.Completion())
 }
 
 // upstreamJSON is a POST to the upstream.

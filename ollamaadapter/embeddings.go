@@ -5,6 +5,8 @@ import (
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
@@ -26,26 +28,16 @@ func (h *Handler) serveEmbeddings(w http.ResponseWriter, r *http.Request, next c
 	if err != nil {
 		return err
 	}
-	native, err := translate.EmbedRequest(req)
+	exchange, err := translate.EmbedRequest(req, h.settings(upstream))
 	if err != nil {
 		return refused(err)
 	}
-	rules := h.policy.For(upstream.name)
-	native.Model = upstream.name
-	native.Options = rules.LoadOptions()
-	native.KeepAlive = rules.KeepAliveFor(req.KeepAlive.Seconds)
-	out, err := upstreamJSON(r, "/api/embed", native)
-	if err != nil {
-		return err
-	}
-	answer, gone, err := fetch(w, out, next)
-	if gone || err != nil {
-		return err
-	}
-	list, summary, err := translate.Embeddings(answer, req, asked)
-	note(r, summary)
-	if err != nil {
-		return incomplete(r, err)
-	}
-	return writeJSON(w, list)
+	return h.exchange(w, r, next, exchange, translate.NewObject(func(body []byte) ([]byte, translate.Summary, error) {
+		list, summary, err := translate.Embeddings(body, req, asked)
+		if err != nil {
+			return nil, summary, err
+		}
+		out, err := json.Marshal(list, jsontext.AllowInvalidUTF8(true))
+		return out, summary, err
+	}), formJSON)
 }

@@ -1,10 +1,9 @@
 package ollamaadapter
 
 import (
-	"bytes"
 	"cmp"
-	"errors"
 	"net/http"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/go-json-experiment/json"
@@ -12,6 +11,7 @@ import (
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
@@ -33,7 +33,7 @@ func (h *Handler) nativeEndpoint(path string) (method string, serve serveFunc) {
 	case "/api/tags", "/api/ps":
 		return http.MethodGet, h.serveNativeModels
 	case "/api/version":
-		return http.MethodGet, serveNativeVersion
+		return http.MethodGet, h.serveNativeVersion
 	}
 	return "", nil
 }
@@ -49,15 +49,15 @@ func (h *Handler) serveNative(operation string) serveFunc {
 		rec.Stream = native.Stream
 		rec.ConversationID = conversationID(r, &openai.ChatRequest{Messages: native.Messages})
 		w.Header().Set("X-Conversation-Id", rec.ConversationID)
-		body, err := native.Apply(h.settings(u))
+		exchange, err := native.Exchange(r.URL.Path, h.settings(u))
 		if err != nil {
 			return refused(err)
 		}
-		out := upstreamRequest(r, http.MethodPost, r.URL.Path, body)
+		id := translate.Identity{Model: u.name, Created: time.Now().Unix()}
 		if native.Stream {
-			return passStream(w, out, next)
+			return h.exchange(w, r, next, exchange, translate.NewNativeStream(id, exchange.Answer), formLines)
 		}
-		return passWhole(w, out, next, &translate.Tap{})
+		return h.exchange(w, r, next, exchange, translate.NewNativeWhole(id, exchange.Answer), formJSON)
 	}
 }
 
@@ -68,22 +68,18 @@ func (h *Handler) serveNativeEmbed(w http.ResponseWriter, r *http.Request, next 
 		return err
 	}
 	settings := h.settings(u)
-	settings.Rules.Defaults, settings.Rules.Limits = settings.Rules.LoadOptions(), nil
-	body, err := native.Apply(settings)
+	settings.Rules.Defaults, settings.Rules.Limits = policy.LoadOptions(settings.Rules.Defaults), nil
+	exchange, err := native.Exchange("/api/embed", settings)
 	if err != nil {
 		return refused(err)
 	}
-	out := upstreamRequest(r, http.MethodPost, "/api/embed", body)
-	answer, gone, err := fetch(w, out, next)
-	if gone || err != nil {
-		return err
-	}
-	var resp ollama.EmbedResponse
-	if json.Unmarshal(answer, &resp) != nil {
-		return incomplete(r, translate.ErrGarbage)
-	}
-	note(r, translate.Summary{Model: resp.Model, PromptTokens: resp.PromptEvalCount, Counted: true})
-	return writeRaw(w, answer)
+	return h.exchange(w, r, next, exchange, translate.NewObject(func(body []byte) ([]byte, translate.Summary, error) {
+		var resp ollama.EmbedResponse
+		if json.Unmarshal(body, &resp) != nil || resp.Error != "" {
+			return nil, translate.Summary{}, translate.ErrGarbage
+		}
+		return body, translate.Summary{Model: resp.Model, PromptTokens: resp.PromptEvalCount, Counted: true}, nil
+	}), formJSON)
 }
 
 // serveNativeShow serves POST /api/show.
@@ -92,7 +88,7 @@ func (h *Handler) serveNativeShow(w http.ResponseWriter, r *http.Request, next c
 	if err != nil {
 		return err
 	}
-	answer, gone, err := fetch(w, upstreamRequest(r, http.MethodPost, "/api/show", native.Named(u.name)), next)
+	answer, gone, err := h.fetch(w, upstreamRequest(r, http.MethodPost, "/api/show", native.Named(u.name)), next)
 	if gone || err != nil {
 		return err
 	}
@@ -101,7 +97,7 @@ func (h *Handler) serveNativeShow(w http.ResponseWriter, r *http.Request, next c
 
 // serveNativeModels serves GET /api/tags and GET /api/ps, of the visible models.
 func (h *Handler) serveNativeModels(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	answer, gone, err := fetch(w, upstreamRequest(r, http.MethodGet, r.URL.Path, nil), next)
+	answer, gone, err := h.fetch(w, upstreamRequest(r, http.MethodGet, r.URL.Path, nil), next)
 	if gone || err != nil {
 		return err
 	}
@@ -115,8 +111,8 @@ func (h *Handler) serveNativeModels(w http.ResponseWriter, r *http.Request, next
 }
 
 // serveNativeVersion serves GET /api/version.
-func serveNativeVersion(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	answer, gone, err := fetch(w, upstreamRequest(r, http.MethodGet, "/api/version", nil), next)
+func (h *Handler) serveNativeVersion(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	answer, gone, err := h.fetch(w, upstreamRequest(r, http.MethodGet, "/api/version", nil), next)
 	if gone || err != nil {
 		return err
 	}
@@ -136,62 +132,6 @@ func (h *Handler) decodeNative(w http.ResponseWriter, r *http.Request, next cadd
 	}
 	u, err := h.resolve(r, next, cmp.Or(native.Model, h.DefaultModel))
 	return native, u, err
-}
-
-// passWhole passes on an answer that is no stream.
-func passWhole(w http.ResponseWriter, out *http.Request, next caddyhttp.Handler, tap *translate.Tap) error {
-	answer, gone, err := fetch(w, out, next)
-	if gone || err != nil {
-		return err
-	}
-	tap.Write(bytes.ReplaceAll(answer, []byte("\n"), nil)) // one line, however it is set
-	err = tap.Close()
-	note(out, tap.Summary())
-	if err != nil {
-		return incomplete(out, err)
-	}
-	return writeRaw(w, answer)
-}
-
-// passStream passes on a stream as it comes. One that breaks off ends in a line
-// with an error, as Ollama itself ends what it cannot complete.
-func passStream(w http.ResponseWriter, out *http.Request, next caddyhttp.Handler) error {
-	client := &eventWriter{client: w, record: record.From(out.Context()), contentType: "application/x-ndjson"}
-	tap := new(translate.Tap)
-	defer func() { note(out, tap.Summary()) }()
-	answer := &upstreamAnswer{header: make(http.Header)}
-	answer.deliver = func(piece []byte) error {
-		tap.Write(piece)
-		return client.send(piece)
-	}
-	_, err := answer.receive(next, out)
-	switch {
-	case client.err != nil, clientLeft(out):
-		if !client.begun {
-			w.WriteHeader(record.StatusClientGone) // for the access log
-		}
-		return leave(out)
-	case !client.begun && err != nil:
-		return err
-	case answer.status != http.StatusOK:
-		return upstreamFault(out, answer.status, answer.body.Bytes())
-	}
-	err = tap.Close()
-	switch {
-	case err == nil:
-		return nil
-	case !client.begun:
-		return incomplete(out, err)
-	}
-	client.record.Explain(record.UpstreamError)
-	if errors.Is(err, translate.ErrUpstream) {
-		return nil // the client has read it
-	}
-	_, fault := translate.AnswerFault(err)
-	if client.send(append([]byte("\n"), fault.NativeJSON()...)) != nil {
-		return leave(out)
-	}
-	return nil
 }
 
 // writeRaw sends JSON as the upstream has it.

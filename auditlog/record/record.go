@@ -31,6 +31,8 @@ const (
 	ClientGone            = "client_gone"
 	ContextLengthExceeded = "context_length_exceeded"
 	UpstreamError         = "upstream_error"
+	UpstreamStalled       = "upstream_stalled"
+	ShuttingDown          = "shutting_down"
 	InternalError         = "internal_error"
 )
 

@@ -143,16 +143,15 @@ func (r Rules) Options(asked map[string]any) map[string]any {
 	return options
 }
 
-// LoadOptions are the options that a model is loaded with, for requests that have
-// no others.
-func (r Rules) LoadOptions() map[string]any {
-	options := make(map[string]any)
+// LoadOptions are those among options that a model is loaded with.
+func LoadOptions(options map[string]any) map[string]any {
+	load := make(map[string]any)
 	for _, name := range loadTime {
-		if pinned, ok := r.Defaults[name]; ok {
-			options[name] = pinned
+		if value, ok := options[name]; ok {
+			load[name] = value
 		}
 	}
-	return options
+	return load
 }
 
 // KeepAliveFor is the keep_alive of a request: the client's, in seconds, as far

@@ -19,6 +19,7 @@ type AnswerForm struct {
 	OneCall      bool            // parallel_tool_calls is false: only the first call counts
 	ForcedCall   bool            // the answer is a tool call in the form that forceCall asked for
 	Logprobs     bool            // send the probabilities of tokens
+	MaxTokens    int             // of each choice; 0: as many as Ollama gives
 	Reasoning    ReasoningFields // where reasoning goes
 	// Text is of /v1/completions: text and nothing else, after Echo of the prompt,
 	// one for each choice, if the client wants that.
@@ -90,6 +91,10 @@ var (
 	ErrCutShort = errors.New("the model server's answer was cut short")
 	// ErrGarbage is an answer that is not Ollama's.
 	ErrGarbage = errors.New("the model server's answer cannot be read")
+	// ErrStalled is an answer that does not come, or does not go on.
+	ErrStalled = errors.New("the model server took too long")
+	// ErrStopping is an answer that the end of this server cuts off.
+	ErrStopping = errors.New("this server is shutting down")
 )
 
 // Summary is what an answer came to, for usage and audit record.
@@ -129,66 +134,6 @@ func (s *Summary) usage() *openai.Usage {
 	}
 	return usage
 }
-
-// Whole gathers an answer that is not streamed, choice by choice.
-type Whole struct {
-	form       AnswerForm
-	completion openai.Completion
-	logprobs   [][]ollama.Logprob
-	summary    Summary
-}
-
-// NewWhole returns an answer without choices yet.
-func NewWhole(id Identity, form AnswerForm) *Whole {
-	return &Whole{form: form, completion: openai.Completion{
-		ID: id.ID, Object: "chat.completion", Created: id.Created, Model: id.Model, SystemFingerprint: id.Fingerprint,
-	}}
-}
-
-// Add takes the body of Ollama's answer for the next choice.
-func (w *Whole) Add(body []byte) error {
-	resp, err := decodeResponse(body)
-	if err != nil {
-		return err
-	}
-	w.summary.Model = resp.Model
-	if !resp.Done {
-		// Ollama answers 200 and done:false when it gave up on a model that
-		// repeats itself (llm/server.go, v0.17.4)
-		return ErrCutShort
-	}
-	if err := w.form.settleCalls(resp); err != nil {
-		return err
-	}
-	calls := answeredCalls(resp.Message.ToolCalls, 0, false)
-	message := openai.AnswerMessage{Role: "assistant", ToolCalls: calls}
-	message.Reasoning, message.ReasoningContent = w.form.Reasoning.split(resp.Message.Thinking)
-	if resp.Message.Content != "" || len(calls) == 0 {
-		message.Content = &resp.Message.Content
-	}
-	reason := finishReason(resp.DoneReason, len(calls) > 0)
-	w.summary.finish(resp, reason, 0)
-	choice := openai.Choice{Index: len(w.completion.Choices), Message: message, FinishReason: reason}
-	if w.form.Logprobs {
-		choice.Logprobs = logprobs(resp.Logprobs)
-		w.logprobs = append(w.logprobs, resp.Logprobs)
-	}
-	w.completion.Choices = append(w.completion.Choices, choice)
-	return nil
-}
-
-// Completion is the answer with the choices so far: an *openai.Completion, or an
-// *openai.TextCompletion if that was asked for.
-func (w *Whole) Completion() any {
-	w.completion.Usage = w.summary.usage()
-	if w.form.Text {
-		return w.text()
-	}
-	return &w.completion
-}
-
-// Summary is what the answer has come to so far.
-func (w *Whole) Summary() Summary { return w.summary }
 
 // settleCalls makes of an answer's last part the tool calls that the client is
 // to see: the call that was forced, or only the first.

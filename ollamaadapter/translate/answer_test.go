@@ -13,10 +13,19 @@ import (
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
+// add gives an answer all that Ollama says of a choice.
+func add(w *translate.Whole, lines []byte) error {
+	_, err := w.Write(lines)
+	if err == nil {
+		_, err = w.CloseChoice()
+	}
+	return err
+}
+
 // whole translates an answer of one choice.
 func whole(body string) (*openai.Completion, translate.Summary, error) {
 	w := translate.NewWhole(identity, translate.AnswerForm{Choices: 1})
-	if err := w.Add([]byte(body)); err != nil {
+	if err := add(w, []byte(body)); err != nil {
 		return nil, w.Summary(), err
 	}
 	return w.Completion().(*openai.Completion), w.Summary(), nil
@@ -108,7 +117,7 @@ func TestCompletionOfWhatIsNoAnswer(t *testing.T) {
 		{"null", `null`, translate.ErrCutShort},
 		{"an error", `{"error":"CANARY"}`, translate.ErrUpstream},
 		{"an error beside a text", `{"message":{"content":"hi"},"done":true,"error":"CANARY"}`, translate.ErrUpstream},
-		{"nothing", ``, translate.ErrGarbage},
+		{"nothing", ``, translate.ErrCutShort},
 		{"a page", `<html>CANARY</html>`, translate.ErrGarbage},
 		{"an object cut short", `{"message":{"content":"CANARY`, translate.ErrGarbage},
 		{"two objects", `{"done":true}{"done":true}`, translate.ErrGarbage},

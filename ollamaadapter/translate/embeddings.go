@@ -10,14 +10,15 @@ import (
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
 )
 
 // maxInputs is how many texts one request may have; OpenAI's own bound.
 const maxInputs = 2048
 
-// EmbedRequest turns a request for embeddings into Ollama's; the caller fills in
-// the model, its options and how long it is kept.
-func EmbedRequest(req *openai.EmbeddingRequest) (*ollama.EmbedRequest, error) {
+// EmbedRequest turns a decoded request for embeddings into Ollama's. Of the server's
+// options only those that a model is loaded with concern it.
+func EmbedRequest(req *openai.EmbeddingRequest, settings Settings) (*Exchange, error) {
 	switch {
 	case req.Input.Tokens:
 		return nil, unsupported("input", "token numbers are not supported by this server; send text")
@@ -30,8 +31,19 @@ func EmbedRequest(req *openai.EmbeddingRequest) (*ollama.EmbedRequest, error) {
 	case req.Dimensions != nil && *req.Dimensions < 1:
 		return nil, invalid("dimensions", "must be at least 1")
 	}
-	// what is too long is refused, not cut: the vector of a cut text is another text's
-	return &ollama.EmbedRequest{Input: req.Input.Texts, Dimensions: req.Dimensions, Truncate: new(bool)}, nil
+	options := policy.LoadOptions(settings.Rules.Defaults)
+	exchange := &Exchange{
+		Path:      "/api/embed",
+		Answer:    AnswerForm{Choices: 1},
+		KeepAlive: settings.Rules.KeepAliveFor(req.KeepAlive.Seconds),
+		Load:      loadRequest("/api/embed", settings, options),
+	}
+	exchange.Requests = []any{&ollama.EmbedRequest{
+		Model: settings.Model, Input: req.Input.Texts, Dimensions: req.Dimensions,
+		// what is too long is refused, not cut: the vector of a cut text is another text's
+		Truncate: new(bool), Options: options, KeepAlive: exchange.KeepAlive,
+	}}
+	return exchange, nil
 }
 
 // Embeddings turns the body of Ollama's answer into OpenAI's list.

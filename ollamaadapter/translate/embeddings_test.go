@@ -25,11 +25,11 @@ func TestEmbedRequest(t *testing.T) {
 		{"several", `{"input":["a","b"],"dimensions":8,"user":"x"}`, `{"model":"","input":["a","b"],"truncate":false,"dimensions":8}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			out, err := translate.EmbedRequest(embedding(t, test.body))
+			out, err := translate.EmbedRequest(embedding(t, test.body), translate.Settings{})
 			if err != nil {
 				t.Fatal(err)
 			}
-			if data, _ := json.Marshal(out); string(data) != test.want {
+			if data, _ := json.Marshal(out.Requests[0]); string(data) != test.want {
 				t.Errorf("got %s, want %s", data, test.want)
 			}
 		})
@@ -44,7 +44,7 @@ func TestEmbedRequest(t *testing.T) {
 		{"no dimensions", `{"input":"a","dimensions":0}`, "dimensions"},
 	} {
 		t.Run(test.name+" is refused", func(t *testing.T) {
-			_, err := translate.EmbedRequest(embedding(t, test.body))
+			_, err := translate.EmbedRequest(embedding(t, test.body), translate.Settings{})
 			if e := openaiError(t, err); e.Param != test.param {
 				t.Errorf("param %q, want %q", e.Param, test.param)
 			}

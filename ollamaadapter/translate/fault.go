@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -98,17 +99,23 @@ func upstreamText(body []byte) string {
 	return object.Error
 }
 
-// AnswerFault is the status and error for an answer that was begun with 200 and
-// could not be completed; err is one of this package's errors.
+// AnswerFault is the status and error for an answer that could not be completed,
+// though nothing was wrong with the request; err is one of this package's errors.
 func AnswerFault(err error) (int, *openai.Error) {
-	e := openai.ErrorOf(http.StatusBadGateway)
+	status, message := http.StatusBadGateway, ""
 	switch {
 	case errors.Is(err, ErrCutShort):
-		e.Message = "the model server's answer was cut short"
+		message = "the model server's answer was cut short"
 	case errors.Is(err, ErrUpstream):
-		e.Message = "the model server failed while answering"
+		message = "the model server failed while answering"
 	case errors.Is(err, ErrGarbage):
-		e.Message = "the model server's answer cannot be read"
+		message = "the model server's answer cannot be read"
+	case errors.Is(err, ErrStalled):
+		status = http.StatusGatewayTimeout
+	case errors.Is(err, ErrStopping):
+		status, message = http.StatusServiceUnavailable, ErrStopping.Error()
 	}
-	return http.StatusBadGateway, e
+	e := openai.ErrorOf(status)
+	e.Message = cmp.Or(message, e.Message)
+	return status, e
 }

@@ -101,7 +101,7 @@ func FuzzWhole(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, body []byte, forced, text bool) {
 		whole := translate.NewWhole(identity, translate.AnswerForm{Choices: 1, ForcedCall: forced, Text: text, Logprobs: true})
-		if err := whole.Add(body); err != nil {
+		if err := add(whole, body); err != nil {
 			if !errors.Is(err, translate.ErrCutShort) && !errors.Is(err, translate.ErrGarbage) && !errors.Is(err, translate.ErrUpstream) {
 				t.Fatalf("%T: %v", err, err)
 			}

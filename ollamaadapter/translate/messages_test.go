@@ -56,7 +56,7 @@ func TestMessages(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := native(t, talk(test.in), translate.Settings{})
-			if want := `{"model":"m","messages":[` + test.want + `],"stream":false}`; got != want {
+			if want := `{"model":"m","messages":[` + test.want + `],"stream":true}`; got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})
@@ -203,7 +203,7 @@ func TestMergeSystem(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := native(t, talk(test.in), translate.Settings{MergeSystem: true})
-			if want := `{"model":"m","messages":[` + test.want + `],"stream":false}`; got != want {
+			if want := `{"model":"m","messages":[` + test.want + `],"stream":true}`; got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})

@@ -1,8 +1,8 @@
 package translate
 
 import (
-	"bytes"
 	"cmp"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -23,6 +23,8 @@ type Native struct {
 	options map[string]jsontext.Value
 	keep    openai.KeepAlive
 	body    object
+	tools   int
+	asks    bool // for more than that the model be loaded or unloaded
 }
 
 // DecodeNative reads the body of a native request. Its error is an *openai.Error.
@@ -32,6 +34,9 @@ func DecodeNative(body []byte) (*Native, error) {
 		Name     string                    `json:"name"` // of /api/show, before there was model
 		Stream   *bool                     `json:"stream"`
 		Messages []openai.Message          `json:"messages"`
+		Prompt   string                    `json:"prompt"`
+		Input    jsontext.Value            `json:"input"`
+		Tools    []jsontext.Value          `json:"tools"`
 		Options  map[string]jsontext.Value `json:"options"`
 		Keep     openai.KeepAlive          `json:"keep_alive"`
 	}](body)
@@ -50,29 +55,34 @@ func DecodeNative(body []byte) (*Native, error) {
 		options:  known.Options,
 		keep:     known.Keep,
 		body:     whole,
+		tools:    len(known.Tools),
+		asks:     len(known.Messages) > 0 || known.Prompt != "" || len(known.Input) > 0,
 	}, nil
 }
 
-// Apply puts the server's rules into a request that makes a model work.
-func (n *Native) Apply(settings Settings) (jsontext.Value, error) {
-	options := make(map[string]any)
+// Exchange puts the server's rules into a request to one of Ollama's paths that make
+// a model work.
+func (n *Native) Exchange(path string, settings Settings) (*Exchange, error) {
+	asked := make(map[string]any)
 	for name, value := range n.options {
 		parsed, err := nativeOption(name, value)
 		if err != nil {
 			return nil, err
 		}
 		if parsed != nil {
-			options[name] = parsed
+			asked[name] = parsed
 		}
 	}
-	encoded, err := json.Marshal(settings.Rules.Options(options), json.Deterministic(true))
+	options := settings.Rules.Options(asked)
+	encoded, err := json.Marshal(options, json.Deterministic(true))
 	if err != nil {
 		return nil, err
 	}
 	if string(encoded) != "{}" {
 		n.body.set("options", jsontext.Value(encoded))
 	}
-	if keep := settings.Rules.KeepAliveFor(n.keep.Seconds); keep != nil {
+	keep := settings.Rules.KeepAliveFor(n.keep.Seconds)
+	if keep != nil {
 		encoded, err := json.Marshal(*keep)
 		if err != nil {
 			return nil, err
@@ -82,7 +92,19 @@ func (n *Native) Apply(settings Settings) (jsontext.Value, error) {
 	if settings.Features.Truncate && !settings.CutOverflow {
 		n.body.set("truncate", jsontext.Value("false"))
 	}
-	return n.Named(settings.Model), nil
+	exchange := &Exchange{
+		Path:      path,
+		Answer:    AnswerForm{Choices: 1, Text: path == "/api/generate", MaxTokens: maxTokens(options)},
+		KeepAlive: keep,
+	}
+	if path != "/api/embed" {
+		n.body.set("stream", jsontext.Value(strconv.FormatBool(n.tools == 0 || settings.Features.ToolStreams)))
+	}
+	if n.asks {
+		exchange.Load = loadRequest(path, settings, options)
+	}
+	exchange.Requests = []any{n.Named(settings.Model)}
+	return exchange, nil
 }
 
 // Named is the request for the upstream's name of the model, as it is otherwise.
@@ -111,69 +133,4 @@ func NativeModels(body []byte, visible func(ollama.Tag) bool) (jsontext.Value, e
 	}
 	answer.set("models", left)
 	return encodeOrdered(answer), nil
-}
-
-// Tap counts what passes in Ollama's own dialect and changes nothing. It bounds
-// nothing either but its own memory.
-type Tap struct {
-	pending  []byte
-	done     bool
-	failed   bool
-	counted  int
-	tooLong  bool
-	finished Summary
-}
-
-// Write looks at the next piece of an answer.
-func (t *Tap) Write(piece []byte) {
-	for len(piece) > 0 {
-		line, rest, whole := bytes.Cut(piece, []byte("\n"))
-		piece = rest
-		if t.tooLong = t.tooLong || len(t.pending)+len(line) > maxLine; !t.tooLong {
-			t.pending = append(t.pending, line...)
-		}
-		if whole {
-			t.line()
-		}
-	}
-}
-
-// Close says that the answer has ended. Its error is ErrCutShort if Ollama had not
-// said so, and ErrUpstream if Ollama reported an error, which the client has seen.
-func (t *Tap) Close() error {
-	t.line()
-	switch {
-	case t.failed:
-		return ErrUpstream
-	case !t.done:
-		return ErrCutShort
-	}
-	return nil
-}
-
-// Summary is what the answer has come to so far.
-func (t *Tap) Summary() Summary { return t.finished }
-
-func (t *Tap) line() {
-	line := bytes.TrimSpace(t.pending)
-	t.pending = t.pending[:0]
-	skip := t.tooLong || len(line) == 0
-	t.tooLong = false
-	if skip || t.done {
-		return
-	}
-	resp, err := decodeResponse(line)
-	if err != nil {
-		t.failed = t.failed || err == ErrUpstream
-		return
-	}
-	t.finished.Model = cmp.Or(resp.Model, t.finished.Model)
-	if says(resp) {
-		t.counted++
-		t.finished.CompletionTokens++
-	}
-	if resp.Done {
-		t.done = true
-		t.finished.finish(resp, finishReason(resp.DoneReason, len(resp.Message.ToolCalls) > 0), t.counted)
-	}
 }

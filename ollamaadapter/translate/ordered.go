@@ -58,8 +58,8 @@ func (o object) text(name string) string {
 }
 
 // decodeOrdered reads one JSON value.
-func decodeOrdered(data jsontext.Value) (any, error) {
-	return readOrdered(jsontext.NewDecoder(bytes.NewReader(data)))
+func decodeOrdered(data jsontext.Value, options ...jsontext.Options) (any, error) {
+	return readOrdered(jsontext.NewDecoder(bytes.NewReader(data), options...))
 }
 
 func readOrdered(dec *jsontext.Decoder) (any, error) {

@@ -29,6 +29,8 @@ type Settings struct {
 	// Version is the upstream's, empty if not told; Features what it understands.
 	Version  string
 	Features ollama.Features
+	// Remote says that the model runs elsewhere.
+	Remote bool
 	// Thinks tells whether the model can think; ThinksKnown whether that is known.
 	Thinks, ThinksKnown bool
 }
@@ -43,6 +45,12 @@ type Exchange struct {
 	// Requests are native, one for each choice: Ollama gives one answer at a time.
 	Requests []any
 	Answer   AnswerForm
+	// Load is a request to the same path that makes Ollama load the model as these
+	// would, and nothing else; nil if there is nothing to be loaded.
+	Load jsontext.Value
+	// KeepAlive is how long the model stays loaded afterwards, in seconds; nil: as
+	// long as Ollama likes.
+	KeepAlive *float64
 	// promptBytes is the text of the conversation, blanks aside, if Ollama may cut
 	// it without a word; 0 if it would answer with an error.
 	promptBytes int
@@ -67,7 +75,8 @@ func ChatRequest(req *openai.ChatRequest, settings Settings) (*Exchange, error) 
 	if err := checkSupported(req, settings.Features); err != nil {
 		return nil, err
 	}
-	native := &ollama.ChatRequest{Model: settings.Model, Stream: req.Stream, Logprobs: req.Logprobs}
+	// as a stream, so that it can be told from one that has come to a standstill
+	native := &ollama.ChatRequest{Model: settings.Model, Stream: true, Logprobs: req.Logprobs}
 	if req.TopLogprobs != nil {
 		native.TopLogprobs = *req.TopLogprobs
 	}
@@ -107,6 +116,7 @@ func ChatRequest(req *openai.ChatRequest, settings Settings) (*Exchange, error) 
 	if native.Tools, err = tools(req.Tools, choice, settings.Features); err != nil {
 		return nil, err
 	}
+	native.Stream = len(native.Tools) == 0 || settings.Features.ToolStreams
 	if choice.required {
 		if !settings.Features.SchemaFormat {
 			return nil, unsupported("tool_choice", "the model server is too old for this choice")
@@ -116,7 +126,11 @@ func ChatRequest(req *openai.ChatRequest, settings Settings) (*Exchange, error) 
 			return nil, err
 		}
 	}
-	exchange := &Exchange{Path: "/api/chat", Answer: form}
+	form.MaxTokens = maxTokens(native.Options)
+	exchange := &Exchange{
+		Path: "/api/chat", Answer: form,
+		Load: loadRequest("/api/chat", settings, native.Options), KeepAlive: native.KeepAlive,
+	}
 	if native.Truncate == nil && settings.Version != "0.30.0" {
 		for _, m := range native.Messages {
 			exchange.promptBytes += textBytes(m.Content)

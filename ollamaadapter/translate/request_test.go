@@ -66,7 +66,7 @@ func asking(fields string) string {
 }
 
 func TestChatRequestFields(t *testing.T) {
-	const plain = `{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":false`
+	const plain = `{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true`
 	for _, test := range []struct{ name, fields, want string }{
 		{"what the client leaves open stays open", ``, `}`},
 		{"temperature", `"temperature":0.5`, `,"options":{"temperature":0.5}}`},
@@ -108,14 +108,18 @@ func TestChatRequestFields(t *testing.T) {
 	}
 }
 
+// Ollama is asked for a stream whatever the client wants: of a stream one can tell
+// whether it still goes on.
 func TestChatRequestStream(t *testing.T) {
-	for _, test := range []struct{ name, fields, want string }{
-		{"whole answers are asked for by name, because Ollama streams by default", ``, `"stream":false`},
-		{"a stream", `"stream":true`, `"stream":true`},
-		{"stream options alone ask for no stream", `"stream_options":{"include_usage":true}`, `"stream":false`},
+	const tools = `"tools":[{"type":"function","function":{"name":"f"}}]`
+	for _, test := range []struct{ name, fields, version, want string }{
+		{"a whole answer", ``, "", `"stream":true`},
+		{"a stream", `"stream":true`, "", `"stream":true`},
+		{"tools", tools, "0.8.0", `"stream":true`},
+		{"tools of an Ollama that finds no calls in its streams", `"stream":true,` + tools, "0.7.1", `"stream":false`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := native(t, asking(test.fields), translate.Settings{}); !strings.Contains(got, test.want) {
+			if got := native(t, asking(test.fields), translate.Settings{Features: ollama.FeaturesOf(test.version)}); !strings.Contains(got, test.want) {
 				t.Errorf("%s lacks %s", got, test.want)
 			}
 		})

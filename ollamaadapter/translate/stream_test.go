@@ -212,7 +212,7 @@ func TestStreamSummary(t *testing.T) {
 }
 
 func TestFailureEvent(t *testing.T) {
-	got := string(translate.FailureEvent(&openai.Error{Message: "a\n\n\u2028b", Type: "t", Code: "c"}))
+	got := string(new(translate.Stream).Failure(&openai.Error{Message: "a\n\n\u2028b", Type: "t", Code: "c"}))
 	want := `data: {"error":{"message":"a\n\n\u2028b","type":"t","param":null,"code":"c"}}` + "\n\n"
 	if got != want {
 		t.Errorf("got  %q\nwant %q", got, want)

@@ -24,7 +24,7 @@ func TextRequest(req *openai.TextRequest, settings Settings) (*Exchange, error) 
 	native := ollama.GenerateRequest{
 		Model:     settings.Model,
 		Suffix:    req.Suffix,
-		Stream:    req.Stream,
+		Stream:    true,
 		Raw:       req.Raw,
 		Options:   settings.Rules.Options(asked),
 		KeepAlive: settings.Rules.KeepAliveFor(req.KeepAlive.Seconds),
@@ -42,7 +42,8 @@ func TextRequest(req *openai.TextRequest, settings Settings) (*Exchange, error) 
 		Text:         true,
 		IncludeUsage: req.StreamOptions != nil && req.StreamOptions.IncludeUsage,
 		Logprobs:     native.Logprobs,
-	}}
+		MaxTokens:    maxTokens(native.Options),
+	}, Load: loadRequest("/api/generate", settings, native.Options), KeepAlive: native.KeepAlive}
 	for _, prompt := range req.Prompt.Texts {
 		for choice := range choices(req.N) {
 			one := native

@@ -43,16 +43,16 @@ func TestTextRequest(t *testing.T) {
 		settings   translate.Settings
 		want       []string
 	}{
-		{"a prompt", `{"prompt":"hi"}`, translate.Settings{}, []string{`{"model":"m","prompt":"hi","stream":false}`}},
+		{"a prompt", `{"prompt":"hi"}`, translate.Settings{}, []string{`{"model":"m","prompt":"hi","stream":true}`}},
 		{"a prompt with what follows it", `{"prompt":"def f(","suffix":"return x","stream":true,"max_tokens":5}`, translate.Settings{},
 			[]string{`{"model":"m","prompt":"def f(","suffix":"return x","stream":true,"options":{"num_predict":5}}`}},
-		{"a prompt without a template around it", `{"prompt":"hi","raw":true}`, translate.Settings{}, []string{`{"model":"m","prompt":"hi","stream":false,"raw":true}`}},
+		{"a prompt without a template around it", `{"prompt":"hi","raw":true}`, translate.Settings{}, []string{`{"model":"m","prompt":"hi","stream":true,"raw":true}`}},
 		{"several prompts, n times each, by seeds of their own", `{"prompt":["a","b"],"n":2,"seed":7}`, translate.Settings{}, []string{
-			`{"model":"m","prompt":"a","stream":false,"options":{"seed":7}}`, `{"model":"m","prompt":"a","stream":false,"options":{"seed":8}}`,
-			`{"model":"m","prompt":"b","stream":false,"options":{"seed":7}}`, `{"model":"m","prompt":"b","stream":false,"options":{"seed":8}}`}},
+			`{"model":"m","prompt":"a","stream":true,"options":{"seed":7}}`, `{"model":"m","prompt":"a","stream":true,"options":{"seed":8}}`,
+			`{"model":"m","prompt":"b","stream":true,"options":{"seed":7}}`, `{"model":"m","prompt":"b","stream":true,"options":{"seed":8}}`}},
 		{"a model that thinks is told not to, because there is no field for it", `{"prompt":"hi"}`, translate.Settings{Thinks: true, ThinksKnown: true},
-			[]string{`{"model":"m","prompt":"hi","stream":false,"think":false}`}},
-		{"probabilities", `{"prompt":"hi","logprobs":2,"best_of":1}`, translate.Settings{}, []string{`{"model":"m","prompt":"hi","stream":false,"logprobs":true,"top_logprobs":2}`}},
+			[]string{`{"model":"m","prompt":"hi","stream":true,"think":false}`}},
+		{"probabilities", `{"prompt":"hi","logprobs":2,"best_of":1}`, translate.Settings{}, []string{`{"model":"m","prompt":"hi","stream":true,"logprobs":true,"top_logprobs":2}`}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := texts(t, test.body, test.settings)
@@ -89,7 +89,7 @@ func TestTextAnswers(t *testing.T) {
 	stream := translate.NewStream(identity, form)
 	var events strings.Builder
 	for _, text := range []string{"one", "two"} {
-		if err := whole.Add([]byte(`{"response":"` + text + `",` + final)); err != nil {
+		if err := add(whole, []byte(`{"response":"`+text+`",`+final)); err != nil {
 			t.Fatal(err)
 		}
 		for _, line := range []string{`{"response":"` + text + `"}`, `{"response":"",` + final} {
@@ -127,7 +127,7 @@ func TestTextAnswers(t *testing.T) {
 func TestTextLogprobs(t *testing.T) {
 	const in = `"logprobs":[{"token":"né","logprob":-0.5,"top_logprobs":[{"token":"ho","logprob":-1}]},{"token":"!","logprob":-2}]`
 	whole := translate.NewWhole(identity, translate.AnswerForm{Text: true, Choices: 1, Logprobs: true, Echo: []string{"hé "}})
-	if err := whole.Add([]byte(`{"response":"né!",` + in + `,"done":true}`)); err != nil {
+	if err := add(whole, []byte(`{"response":"né!",`+in+`,"done":true}`)); err != nil {
 		t.Fatal(err)
 	}
 	got := whole.Completion().(*openai.TextCompletion).Choices[0]

@@ -66,7 +66,7 @@ func TestForcedCallIsToldWhereTheModelLooks(t *testing.T) {
 func TestForcedCallBecomesAToolCall(t *testing.T) {
 	const call = `{\"name\": \"f\", \"arguments\": {\"z\": 1, \"a\": 2}}`
 	whole := translate.NewWhole(identity, translate.AnswerForm{Choices: 1, ForcedCall: true})
-	if err := whole.Add([]byte(`{"message":{"content":"` + call + `"},"done":true,"done_reason":"stop"}`)); err != nil {
+	if err := add(whole, []byte(`{"message":{"content":"`+call+`"},"done":true,"done_reason":"stop"}`)); err != nil {
 		t.Fatal(err)
 	}
 	choice := whole.Completion().(*openai.Completion).Choices[0]
@@ -104,7 +104,7 @@ func TestForcedCallThatIsNone(t *testing.T) {
 	form := translate.AnswerForm{Choices: 1, ForcedCall: true}
 	t.Run("cut off by the limit it finishes for length", func(t *testing.T) {
 		whole := translate.NewWhole(identity, form)
-		if err := whole.Add([]byte(`{"message":{"content":"{\"name\": \"f"},"done":true,"done_reason":"length"}`)); err != nil {
+		if err := add(whole, []byte(`{"message":{"content":"{\"name\": \"f"},"done":true,"done_reason":"length"}`)); err != nil {
 			t.Fatal(err)
 		}
 		if c := whole.Completion().(*openai.Completion).Choices[0]; c.FinishReason != "length" || len(c.Message.ToolCalls) > 0 {
@@ -113,7 +113,7 @@ func TestForcedCallThatIsNone(t *testing.T) {
 	})
 	t.Run("otherwise it is the upstream's fault", func(t *testing.T) {
 		whole := translate.NewWhole(identity, form)
-		if err := whole.Add([]byte(`{"message":{"content":"no"},"done":true,"done_reason":"stop"}`)); !errors.Is(err, translate.ErrGarbage) {
+		if err := add(whole, []byte(`{"message":{"content":"no"},"done":true,"done_reason":"stop"}`)); !errors.Is(err, translate.ErrGarbage) {
 			t.Errorf("error is %v", err)
 		}
 	})
@@ -123,7 +123,7 @@ func TestOneCallAtATime(t *testing.T) {
 	const two = `"tool_calls":[{"function":{"name":"f","arguments":{}}},{"function":{"name":"g","arguments":{}}}]`
 	form := translate.AnswerForm{Choices: 1, OneCall: true}
 	whole := translate.NewWhole(identity, form)
-	if err := whole.Add([]byte(`{"message":{` + two + `},"done":true,"done_reason":"stop"}`)); err != nil {
+	if err := add(whole, []byte(`{"message":{`+two+`},"done":true,"done_reason":"stop"}`)); err != nil {
 		t.Fatal(err)
 	}
 	if calls := whole.Completion().(*openai.Completion).Choices[0].Message.ToolCalls; len(calls) != 1 || calls[0].Function.Name != "f" {
@@ -145,7 +145,7 @@ func TestSeveralChoices(t *testing.T) {
 	var events strings.Builder
 	for _, text := range []string{"one", "two"} {
 		body := `{"message":{"content":"` + text + `"},` + final
-		if err := whole.Add([]byte(body)); err != nil {
+		if err := add(whole, []byte(body)); err != nil {
 			t.Fatal(err)
 		}
 		out, err := stream.Write([]byte(body + "\n"))
@@ -196,7 +196,7 @@ func TestLogprobs(t *testing.T) {
 	const in = `"logprobs":[{"token":"hi","logprob":-0.5,"bytes":[104,105],"top_logprobs":[{"token":"ho","logprob":-1}]},{"token":"!","logprob":-2}]`
 	const want = `"logprobs":{"content":[{"token":"hi","logprob":-0.5,"bytes":[104,105],"top_logprobs":[{"token":"ho","logprob":-1,"bytes":null}]},{"token":"!","logprob":-2,"bytes":null,"top_logprobs":[]}],"refusal":null}`
 	whole := translate.NewWhole(identity, translate.AnswerForm{Choices: 1, Logprobs: true})
-	if err := whole.Add([]byte(`{"message":{"content":"hi!"},` + in + `,"done":true}`)); err != nil {
+	if err := add(whole, []byte(`{"message":{"content":"hi!"},`+in+`,"done":true}`)); err != nil {
 		t.Fatal(err)
 	}
 	if data, err := json.Marshal(whole.Completion()); err != nil || !strings.Contains(string(data), want) {

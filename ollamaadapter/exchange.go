@@ -1,0 +1,126 @@
+package ollamaadapter
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
+)
+
+// The forms of answers.
+const (
+	formJSON   = "application/json"
+	formEvents = "text/event-stream"
+	formLines  = "application/x-ndjson" // of Ollama's own dialect
+)
+
+// exchange asks the upstream for an answer, choice after choice, and brings it to
+// the client in one of the forms.
+func (h *Handler) exchange(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, answer answer, form string) (err error) {
+	d := &delivery{client: w, record: record.From(r.Context()), answer: answer, contentType: form, streamed: form != formJSON}
+	if d.streamed || h.HeartbeatJSON {
+		d.interval = time.Duration(*h.Heartbeat)
+	}
+	d.start()
+	defer d.stop()
+	defer func() {
+		summary := answer.Summary()
+		note(r, summary)
+		d.record.ContextTruncated = exchange.WasCut(summary)
+	}()
+	var deadline time.Time
+	if h.MaxDuration > 0 {
+		deadline = time.Now().Add(time.Duration(h.MaxDuration))
+	}
+	began := time.Now()
+	for i := range exchange.Requests {
+		if done, err := h.choice(d, r, next, exchange, i, deadline); done || err != nil {
+			return err
+		}
+	}
+	if exchange.Path != "/api/embed" { // which waits in no queue to speak of
+		h.pace.add(time.Since(began))
+	}
+	return nil
+}
+
+// choice asks for one choice and brings it to the client. done is true if it was
+// the last thing that the client could be sent.
+func (h *Handler) choice(d *delivery, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, i int, deadline time.Time) (done bool, err error) {
+	watch := h.watch(r, deadline)
+	defer watch.close()
+	r = r.WithContext(watch.ctx)
+	upstream := h.awaitLoad(r, next, exchange)
+	var cut bool
+	if upstream == nil {
+		upstream, cut, err = h.ask(d, watch, r, next, exchange, i)
+	}
+	cause := context.Cause(watch.ctx)
+	switch {
+	case d.err != nil, errors.Is(cause, context.Canceled):
+		if !d.begun {
+			d.client.WriteHeader(record.StatusClientGone) // for the access log
+		}
+		return true, leave(r)
+	case d.answer.ChoiceDone():
+		err = d.closeChoice()
+	case cause == errTooLong && d.answer.Summary().CompletionTokens > 0:
+		return true, d.cutOff()
+	case cause == errTooLong:
+		err = translate.ErrStalled
+	case cause != nil:
+		err = cause
+	case err != nil && upstream.status == 0:
+		return true, d.fail(r, err) // the upstream could not be asked: Caddy knows the status
+	case upstream.status == 0 && !cut:
+		return true, d.fail(r, nobodyAnswered())
+	case upstream.status != 0 && upstream.status != http.StatusOK:
+		return true, d.fail(r, h.upstreamFault(d.client, r, upstream))
+	default:
+		err = d.closeChoice()
+	}
+	switch {
+	case d.err != nil:
+		return true, leave(r)
+	case err != nil:
+		return true, d.fail(r, incomplete(r, err))
+	}
+	h.loads.answered(exchange)
+	return false, nil
+}
+
+// ask puts one request to the upstream and delivers what it answers.
+func (h *Handler) ask(d *delivery, watch *watch, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, i int) (upstream *upstreamAnswer, cut bool, err error) {
+	upstream = newUpstreamAnswer()
+	out, err := upstreamJSON(r, exchange.Path, exchange.Requests[i])
+	if err != nil {
+		return upstream, false, err
+	}
+	upstream.deliver = func(piece []byte) error {
+		watch.delivering.Store(true)
+		defer watch.delivering.Store(false)
+		lines := d.answer.Lines()
+		err := d.take(piece)
+		switch {
+		case err != nil:
+		case d.answer.Stopped():
+			return errStopped
+		case d.answer.ChoiceDone():
+			watch.expect(caddy.Duration(lingering))
+		case d.answer.Lines() > lines:
+			watch.expect(*h.StallTimeout)
+		}
+		return err
+	}
+	cut, err = upstream.receive(next, out)
+	return upstream, cut, err
+}
+
+// errStopped stops an upstream that has more to say than it was asked for.
+var errStopped = errors.New("the answer has all the tokens it may have")

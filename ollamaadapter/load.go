@@ -1,0 +1,157 @@
+package ollamaadapter
+
+import (
+	"context"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
+)
+
+// loads lets clients that want the same model wait together for it to be loaded.
+// Ollama ties a load to the one request that caused it: if that client leaves, the
+// load is lost, and the next one waiting has it begin anew (server/sched.go). So a
+// request of its own loads the model, and lives as long as one of them waits.
+type loads struct {
+	mu      sync.Mutex
+	running map[string]*load
+	warm    map[string]time.Time // until when models count as loaded
+}
+
+// load is one load that is going on.
+type load struct {
+	waiting int
+	cancel  context.CancelFunc
+	over    chan struct{}   // closed when it is
+	refusal *upstreamAnswer // if Ollama cannot load the model
+}
+
+const (
+	// warmFor is how long a model counts as loaded after an answer of it. Ollama
+	// keeps it for five minutes, if no other needs its place.
+	warmFor = 30 * time.Second
+	// realLoad is how long loading takes if the model was not there before.
+	realLoad = 300 * time.Millisecond
+)
+
+// awaitLoad waits until the model of an exchange is loaded, together with all others
+// that wait for it. It returns the upstream's answer if it cannot load the model.
+// What else goes wrong is left for the request itself to find out.
+func (h *Handler) awaitLoad(r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange) (refusal *upstreamAnswer) {
+	if exchange.Load == nil || !*h.CoalesceLoads {
+		return nil
+	}
+	key := exchange.Path + string(exchange.Load)
+	l := h.loads.join(key, next, func(ctx context.Context) *http.Request {
+		return upstreamRequest(apart(ctx, r), http.MethodPost, exchange.Path, exchange.Load)
+	})
+	if l == nil {
+		return nil
+	}
+	defer h.loads.leave(key, l)
+	select {
+	case <-l.over:
+		return l.refusal
+	case <-r.Context().Done():
+		return nil // the request will fail of that itself
+	}
+}
+
+// apart is a request as Caddy makes them, of which nothing is shared with r, whose
+// client may leave before it ends.
+func apart(ctx context.Context, r *http.Request) *http.Request {
+	server, ok := r.Context().Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		server = new(caddyhttp.Server)
+	}
+	return caddyhttp.PrepareRequest(r.Clone(ctx), caddy.NewReplacer(), newUpstreamAnswer(), server)
+}
+
+// join is a load to wait for; nil if there is none, because the model is loaded.
+func (l *loads) join(key string, next caddyhttp.Handler, request func(context.Context) *http.Request) *load {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Now().Before(l.warm[key]) {
+		return nil
+	}
+	one := l.running[key]
+	if one == nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		one = &load{cancel: cancel, over: make(chan struct{})}
+		if l.running == nil {
+			l.running = make(map[string]*load)
+		}
+		l.running[key] = one
+		go l.run(key, one, next, request(ctx))
+	}
+	one.waiting++
+	return one
+}
+
+// leave ends somebody's waiting for a load. Nobody else will need it then, if he
+// was the last; so it is given up, unless it is over.
+func (l *loads) leave(key string, one *load) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if one.waiting--; one.waiting > 0 {
+		return
+	}
+	one.cancel()
+	if l.running[key] == one {
+		delete(l.running, key)
+	}
+}
+
+func (l *loads) run(key string, one *load, next caddyhttp.Handler, out *http.Request) {
+	began := time.Now()
+	upstream := newUpstreamAnswer()
+	cut, err := upstream.receive(next, out)
+	sound := !cut && err == nil
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case sound && upstream.status == http.StatusOK:
+		if time.Since(began) > realLoad {
+			clear(l.warm) // another model may have had to go
+		}
+		l.keepWarm(key, warmFor)
+	case sound && (upstream.status == http.StatusNotFound || upstream.status >= 500):
+		one.refusal = upstream
+	}
+	if l.running[key] == one {
+		delete(l.running, key)
+	}
+	close(one.over)
+}
+
+// answered says that there was an answer of a model, which is to stay loaded for so
+// long.
+func (l *loads) answered(exchange *translate.Exchange) {
+	if exchange.Load == nil {
+		return
+	}
+	keep := warmFor
+	if seconds := exchange.KeepAlive; seconds != nil && *seconds >= 0 {
+		keep = min(keep, time.Duration(min(*seconds, warmFor.Seconds())*float64(time.Second)))
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.keepWarm(exchange.Path+string(exchange.Load), keep)
+}
+
+func (l *loads) keepWarm(key string, keep time.Duration) {
+	now := time.Now()
+	for other, until := range l.warm {
+		if now.After(until) {
+			delete(l.warm, other)
+		}
+	}
+	if l.warm == nil {
+		l.warm = make(map[string]time.Time)
+	}
+	l.warm[key] = now.Add(keep)
+}

@@ -1,0 +1,244 @@
+package translate
+
+import (
+	"bytes"
+	"cmp"
+	"strings"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
+)
+
+// maxLine bounds one line of Ollama's answer, in bytes; Ollama's own client has
+// the same bound (api/client.go).
+const maxLine = 8 << 20
+
+// reader reads Ollama's answers, one for each choice, as newline-delimited JSON, and
+// tells what they come to. Pieces of an answer may end anywhere. An answer of one
+// line, which is what Ollama makes of `stream: false`, is read in the same way.
+//
+// Each choice ends in one of two ways: with its final line, or, if it grew beyond
+// what was asked for, as if Ollama had ended it there. Everything else is an error:
+// a line that is none or tells of one, and an end without a final line.
+type reader struct {
+	form    AnswerForm
+	to      receiver
+	summary Summary
+	failed  error
+	lines   int
+	choice  int // that is being read
+
+	// of that choice
+	pending  []byte // an incomplete line
+	begun    bool
+	finished bool
+	stopped  bool // it was ended here
+	calls    int  // tool calls so far
+	tokens   int  // counted so far
+	forced   strings.Builder
+}
+
+// receiver is told what a reader has read.
+type receiver interface {
+	// begin begins a choice.
+	begin()
+	// add adds what a line says to the choice. line is the line as it came.
+	add(resp *ollama.ChatResponse, line []byte)
+	// finish ends a choice. told says that Ollama did so itself.
+	finish(reason string, told bool)
+}
+
+// plainReceiver takes the most common line, which adds a little text and nothing
+// else, with that text as it is escaped in JSON.
+type plainReceiver interface {
+	addPlain(escaped []byte)
+}
+
+// read takes the next piece of Ollama's answer. After an error it returns that
+// error again.
+func (r *reader) read(piece []byte) error {
+	for len(piece) > 0 && r.failed == nil && !r.finished && !r.Done() {
+		line, rest, whole := bytes.Cut(piece, []byte("\n"))
+		piece = rest
+		if len(r.pending)+len(line) > maxLine {
+			r.failed = ErrGarbage
+			break
+		}
+		if !whole {
+			r.pending = append(r.pending, line...)
+			break
+		}
+		if len(r.pending) > 0 {
+			line = append(r.pending, line...)
+		}
+		r.failed = r.line(line)
+		r.pending = r.pending[:0]
+	}
+	return r.failed
+}
+
+// closeChoice says that Ollama's answer for this choice has ended. What is read
+// next belongs to the next choice.
+func (r *reader) closeChoice() error {
+	if r.Done() {
+		return r.failed
+	}
+	if r.failed == nil && !r.finished && len(r.pending) > 0 {
+		r.failed = r.line(r.pending)
+	}
+	if r.failed == nil && !r.finished {
+		r.failed = ErrCutShort
+	}
+	if r.failed == nil {
+		r.choice++
+		r.begun, r.finished, r.stopped, r.calls, r.tokens, r.pending = false, false, false, 0, 0, nil
+		r.forced.Reset()
+	}
+	return r.failed
+}
+
+// cutOff ends the answer as it is, for lack of tokens or time: every choice that
+// is not complete becomes so.
+func (r *reader) cutOff() {
+	for r.failed == nil && !r.Done() {
+		if !r.finished {
+			r.failed = r.end()
+		}
+		if r.failed == nil {
+			r.failed = r.closeChoice()
+		}
+	}
+}
+
+// ChoiceDone reports whether the choice being read is complete; there is nothing
+// more to be read of it.
+func (r *reader) ChoiceDone() bool { return r.finished }
+
+// Stopped reports whether the choice being read was ended here, for lack of tokens;
+// then Ollama does not know of it yet.
+func (r *reader) Stopped() bool { return r.stopped }
+
+// Done reports whether the answer is complete.
+func (r *reader) Done() bool { return r.choice >= r.form.Choices }
+
+// Lines is the number of lines read.
+func (r *reader) Lines() int { return r.lines }
+
+// Summary is what the answer has come to so far.
+func (r *reader) Summary() Summary { return r.summary }
+
+// line takes one line. What follows the final one is not looked at.
+func (r *reader) line(line []byte) error {
+	line = bytes.TrimSpace(line)
+	if len(line) == 0 {
+		return nil
+	}
+	r.lines++
+	if r.plain(line) {
+		return nil
+	}
+	resp, err := decodeResponse(line)
+	if err != nil {
+		return err
+	}
+	r.summary.Model = cmp.Or(resp.Model, r.summary.Model)
+	if says(resp) {
+		if !resp.Done && r.full() {
+			return r.end()
+		}
+		r.count()
+	}
+	if err := r.settle(resp); err != nil {
+		return err
+	}
+	// nothing is begun before there is something to say, so that an answer that
+	// fails at its beginning can still get a real status
+	if says(resp) || resp.Done {
+		r.begin()
+	}
+	r.to.add(resp, line)
+	r.calls += len(resp.Message.ToolCalls)
+	if resp.Done {
+		reason := finishReason(resp.DoneReason, r.calls > 0)
+		r.summary.finish(resp, reason, r.tokens)
+		r.finished = true
+		r.to.finish(reason, true)
+	}
+	return nil
+}
+
+// plain takes a line that is read without decoding it, if it is one, and if there
+// is nobody who wants more of it than its text.
+func (r *reader) plain(line []byte) bool {
+	to, ok := r.to.(plainReceiver)
+	if !ok || r.form.ForcedCall || !r.begun {
+		return false
+	}
+	model, text, ok := plainLine(line)
+	if !ok || r.full() || string(model) != r.summary.Model {
+		return false
+	}
+	r.count()
+	to.addPlain(text)
+	return true
+}
+
+// count counts a token: Ollama never has less than one in a line that says something.
+func (r *reader) count() {
+	r.tokens++
+	r.summary.CompletionTokens++
+	r.summary.Counted = false // until the final line of this choice
+}
+
+// full reports whether the choice has all the tokens that were asked for. Ollama
+// ends such a choice itself; but the promise to the operator is kept here, whatever
+// the upstream does (ollama#18575).
+func (r *reader) full() bool { return r.form.MaxTokens > 0 && r.tokens >= r.form.MaxTokens }
+
+// end ends the choice as Ollama does when it has all its tokens.
+func (r *reader) end() error {
+	resp := &ollama.ChatResponse{Done: true, DoneReason: finishLength}
+	if err := r.settle(resp); err != nil {
+		return err
+	}
+	r.begin()
+	if says(resp) { // a forced call that is complete after all
+		r.to.add(resp, nil)
+		r.calls += len(resp.Message.ToolCalls)
+	}
+	r.summary.FinishReasons = append(r.summary.FinishReasons, finishLength)
+	r.finished, r.stopped = true, true
+	r.to.finish(finishLength, false)
+	return nil
+}
+
+func (r *reader) begin() {
+	if !r.begun {
+		r.begun = true
+		r.to.begin()
+	}
+}
+
+// settle makes of a line the tool calls that the client is to see.
+func (r *reader) settle(resp *ollama.ChatResponse) error {
+	if r.form.ForcedCall {
+		if r.forced.Len()+len(resp.Message.Content) > maxLine {
+			return ErrGarbage
+		}
+		r.forced.WriteString(resp.Message.Content)
+		resp.Message.Content = ""
+		if !resp.Done {
+			return nil
+		}
+		resp.Message.Content = r.forced.String()
+	}
+	if r.form.OneCall && r.calls > 0 {
+		resp.Message.ToolCalls = nil
+	}
+	return r.form.settleCalls(resp)
+}
+
+// says reports whether a line adds anything to the answer.
+func says(resp *ollama.ChatResponse) bool {
+	m := &resp.Message
+	return m.Thinking != "" || m.Content != "" || len(m.ToolCalls) > 0 || len(resp.Logprobs) > 0
+}
