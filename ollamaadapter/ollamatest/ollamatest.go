@@ -56,8 +56,12 @@ type Answer struct {
 	Status int
 	Error  string
 	// Raw replaces the lines of a stream, and the body of an answer that is none.
-	// After the last piece the connection is cut if Cut is set.
 	Raw []string
+
+	// Fault happens after FaultAt lines, for which it waits its turn like a line.
+	Fault   Fault
+	FaultAt int
+	// Cut is the Fault Cut, AfterDone.
 	Cut bool
 }
 
@@ -119,11 +123,15 @@ type Request struct {
 	Header http.Header
 
 	ended     chan struct{}
+	endedAt   time.Time
 	cancelled bool
 }
 
 // Ended is closed when the request has been answered or given up.
 func (r *Request) Ended() <-chan struct{} { return r.ended }
+
+// EndedAt is, after Ended, when that was.
+func (r *Request) EndedAt() time.Time { return r.endedAt }
 
 // Cancelled reports, after Ended, whether the caller left before the answer was complete.
 func (r *Request) Cancelled() bool { return r.cancelled }

@@ -1,7 +1,6 @@
 package ollamatest
 
 import (
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -157,7 +156,7 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, chat ollama.Cha
 	h.add(req)
 	complete := false
 	defer func() {
-		req.cancelled = !complete
+		req.cancelled, req.endedAt = !complete, time.Now()
 		close(req.ended)
 	}()
 	m := h.model(req.Model)
@@ -166,7 +165,10 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, chat ollama.Cha
 		modelNotFound(w, req.Model)
 		return
 	}
-	complete = m.Answer(chat).write(r.Context(), w, chat, shape)
+	complete = m.Answer(chat).write(r.Context(), w, chat.Stream, func(resp ollama.ChatResponse) string {
+		resp.Model, resp.Message.Role = chat.Model, "assistant"
+		return asLine(shape(resp))
+	})
 }
 
 type errorBody struct {
@@ -181,101 +183,4 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write(data)
-}
-
-// write sends the answer and reports whether the caller stayed for all of it.
-func (a Answer) write(ctx context.Context, w http.ResponseWriter, req ollama.ChatRequest, shape func(ollama.ChatResponse) ollama.ChatResponse) bool {
-	if a.Status != 0 {
-		writeJSON(w, a.Status, errorBody{a.Error})
-		return true
-	}
-	pieces := a.Raw
-	if pieces == nil {
-		pieces = a.lines(req, shape)
-	}
-	contentType := "application/x-ndjson"
-	if !req.Stream {
-		contentType = "application/json; charset=utf-8"
-	}
-	w.Header().Set("Content-Type", contentType)
-	flush := http.NewResponseController(w)
-	for _, piece := range pieces {
-		if !a.wait(ctx) {
-			return false
-		}
-		if _, err := io.WriteString(w, piece); err != nil {
-			return false
-		}
-		if flush.Flush() != nil {
-			return false
-		}
-	}
-	if a.Cut {
-		panic(http.ErrAbortHandler)
-	}
-	return true
-}
-
-// wait waits until the next line is due, or the caller has left.
-func (a Answer) wait(ctx context.Context) bool {
-	if a.Pace != nil {
-		select {
-		case <-a.Pace:
-		case <-ctx.Done():
-			return false
-		}
-	}
-	if a.Interval > 0 {
-		timer := time.NewTimer(a.Interval)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return ctx.Err() == nil
-}
-
-// lines are the JSON lines of the answer, or the one object of a whole one.
-func (a Answer) lines(req ollama.ChatRequest, shape func(ollama.ChatResponse) ollama.ChatResponse) []string {
-	reason := a.DoneReason
-	if reason == "" {
-		reason = "stop"
-	}
-	final := ollama.ChatResponse{
-		Model: req.Model, Done: true, DoneReason: reason,
-		Message:         ollama.Message{Role: "assistant"},
-		PromptEvalCount: a.PromptTokens,
-		EvalCount:       len(a.Thinking) + len(a.Content) + len(a.ToolCalls),
-	}
-	if !req.Stream {
-		final.Message.Thinking = strings.Join(a.Thinking, "")
-		final.Message.Content = strings.Join(a.Content, "")
-		final.Message.ToolCalls = a.ToolCalls
-		return []string{line(shape(final))}
-	}
-	var out []string
-	say := func(m ollama.Message) {
-		m.Role = "assistant"
-		out = append(out, line(shape(ollama.ChatResponse{Model: req.Model, Message: m})))
-	}
-	for _, piece := range a.Thinking {
-		say(ollama.Message{Thinking: piece})
-	}
-	for _, piece := range a.Content {
-		say(ollama.Message{Content: piece})
-	}
-	if len(a.ToolCalls) > 0 {
-		say(ollama.Message{ToolCalls: a.ToolCalls})
-	}
-	return append(out, line(shape(final)))
-}
-
-func line(resp ollama.ChatResponse) string {
-	data, err := json.Marshal(resp)
-	if err != nil {
-		panic(err) // our own structs
-	}
-	return string(data) + "\n"
 }
