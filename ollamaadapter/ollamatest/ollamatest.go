@@ -27,6 +27,11 @@ type Model struct {
 	ContextLength int
 	// RemoteHost is set on a model that runs elsewhere.
 	RemoteHost string
+
+	// Load and LoadTime make the model one that has to be loaded, which takes a receive
+	// from Load, if it is not nil, and then LoadTime. Others are always loaded.
+	Load     <-chan struct{}
+	LoadTime time.Duration
 }
 
 // Says is a model that answers every request with these pieces, one token each.
@@ -70,16 +75,19 @@ type Handler struct {
 	models []Model
 	mux    *http.ServeMux
 
+	runners map[string]*runner // by the model's name
+
 	keep     bool
 	mu       sync.Mutex
 	requests []*Request
-	arrived  *sync.Cond
+	loads    []*Load
+	news     *sync.Cond // of requests and loads
 }
 
 // NewHandler returns a scripted Ollama with these models.
 func NewHandler(models ...Model) *Handler {
-	h := &Handler{models: models, mux: http.NewServeMux()}
-	h.arrived = sync.NewCond(&h.mu)
+	h := &Handler{models: models, mux: http.NewServeMux(), runners: newRunners(models)}
+	h.news = sync.NewCond(&h.mu)
 	h.mux.HandleFunc("GET /{$}", h.serveRoot)
 	h.mux.HandleFunc("GET /api/version", h.serveVersion)
 	h.mux.HandleFunc("GET /api/tags", h.serveTags)
@@ -91,7 +99,8 @@ func NewHandler(models ...Model) *Handler {
 	return h
 }
 
-// Server is a scripted Ollama on a loopback port. It keeps the requests it gets.
+// Server is a scripted Ollama on a loopback port. It keeps the requests it gets, and
+// the loads that they cause.
 type Server struct {
 	*Handler
 	URL string
@@ -117,7 +126,8 @@ func (s *Server) Close() {
 }
 
 // Request is a request for an answer that the server got. One to /api/generate has
-// its prompt as a user's message.
+// its prompt as a user's message. One without messages, or prompt, asks for no
+// answer, but to load the model.
 type Request struct {
 	ollama.ChatRequest
 	Header http.Header
@@ -148,7 +158,7 @@ func (h *Handler) WaitFor(n int) *Request {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for len(h.requests) < n {
-		h.arrived.Wait()
+		h.news.Wait()
 	}
 	return h.requests[n-1]
 }
@@ -160,5 +170,5 @@ func (h *Handler) add(r *Request) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.requests = append(h.requests, r)
-	h.arrived.Broadcast()
+	h.news.Broadcast()
 }

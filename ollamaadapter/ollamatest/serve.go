@@ -49,16 +49,16 @@ func (h *Handler) serveVersion(w http.ResponseWriter, _ *http.Request) {
 func (h *Handler) serveTags(w http.ResponseWriter, _ *http.Request) {
 	tags := ollama.Tags{Models: []ollama.Tag{}}
 	for _, m := range h.models {
-		tags.Models = append(tags.Models, ollama.Tag{
-			Name: m.Name, Model: m.Name, ModifiedAt: time.Unix(1_700_000_000, 0).UTC(),
-			Digest: fmt.Sprintf("%x", sha256.Sum256([]byte(m.Name))), RemoteHost: m.RemoteHost,
-		})
+		tags.Models = append(tags.Models, m.tag())
 	}
 	writeJSON(w, http.StatusOK, tags)
 }
 
-func (h *Handler) servePS(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, ollama.Tags{Models: []ollama.Tag{}})
+func (m *Model) tag() ollama.Tag {
+	return ollama.Tag{
+		Name: m.Name, Model: m.Name, ModifiedAt: time.Unix(1_700_000_000, 0).UTC(),
+		Digest: fmt.Sprintf("%x", sha256.Sum256([]byte(m.Name))), RemoteHost: m.RemoteHost,
+	}
 }
 
 // model finds a model by the name that a request has; nil if there is none.
@@ -99,23 +99,34 @@ func (h *Handler) serveShow(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveEmbed answers with the vector (length, 1) for each text, and counts its words.
+// No text at all asks to load the model.
 func (h *Handler) serveEmbed(w http.ResponseWriter, r *http.Request) {
 	var req struct {
-		Model string         `json:"model"`
-		Input jsontext.Value `json:"input"`
+		Model     string         `json:"model"`
+		Input     jsontext.Value `json:"input"`
+		Options   map[string]any `json:"options"`
+		KeepAlive *float64       `json:"keep_alive"`
 	}
 	if err := json.UnmarshalRead(r.Body, &req); err != nil {
 		writeJSON(w, http.StatusBadRequest, errorBody{err.Error()})
 		return
 	}
-	texts := make([]string, 1)
-	if json.Unmarshal(req.Input, &texts[0]) != nil && json.Unmarshal(req.Input, &texts) != nil {
+	texts, ok := embedTexts(req.Input)
+	if !ok {
 		writeJSON(w, http.StatusBadRequest, errorBody{"invalid input type"})
 		return
 	}
-	if h.model(req.Model) == nil {
+	m := h.model(req.Model)
+	if m == nil {
 		modelNotFound(w, req.Model)
 		return
+	}
+	if !h.load(r.Context(), m, req.Options) {
+		canceled(w)
+		return
+	}
+	if unloads(req.KeepAlive) {
+		defer h.unload(m)
 	}
 	resp := ollama.EmbedResponse{Model: req.Model, Embeddings: [][]float32{}}
 	for _, text := range texts {
@@ -123,6 +134,21 @@ func (h *Handler) serveEmbed(w http.ResponseWriter, r *http.Request) {
 		resp.PromptEvalCount += len(strings.Fields(text))
 	}
 	writeJSON(w, http.StatusOK, resp)
+}
+
+// embedTexts reads the input of /api/embed: texts, or one that is not empty.
+func embedTexts(input jsontext.Value) (texts []string, ok bool) {
+	var text string
+	if len(input) == 0 || json.Unmarshal(input, &texts) == nil {
+		return texts, true
+	}
+	if json.Unmarshal(input, &text) != nil {
+		return nil, false
+	}
+	if text == "" {
+		return nil, true
+	}
+	return []string{text}, true
 }
 
 func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request) {
@@ -142,7 +168,9 @@ func (h *Handler) serveGenerate(w http.ResponseWriter, r *http.Request) {
 	}
 	chat := ollama.ChatRequest{
 		Model: req.Model, Stream: req.Stream, Options: req.Options, Think: req.Think, Truncate: req.Truncate, KeepAlive: req.KeepAlive,
-		Messages: []ollama.Message{{Role: "user", Content: req.Prompt}},
+	}
+	if req.Prompt != "" {
+		chat.Messages = []ollama.Message{{Role: "user", Content: req.Prompt}}
 	}
 	h.answer(w, r, chat, func(resp ollama.ChatResponse) ollama.ChatResponse {
 		resp.Response, resp.Thinking, resp.Message = resp.Message.Content, resp.Message.Thinking, ollama.Message{}
@@ -150,8 +178,15 @@ func (h *Handler) serveGenerate(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// answer lets the model answer; shape makes of each line what the endpoint sends.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, chat ollama.ChatRequest, shape func(ollama.ChatResponse) ollama.ChatResponse) {
+// shapeFunc makes of a chat's response what the endpoint sends.
+type shapeFunc func(ollama.ChatResponse) ollama.ChatResponse
+
+// answer lets the model answer, once it is loaded.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, chat ollama.ChatRequest, shape shapeFunc) {
+	if len(chat.Messages) == 0 {
+		h.serveLoad(w, r, chat, shape)
+		return
+	}
 	req := &Request{ChatRequest: chat, Header: r.Header.Clone(), ended: make(chan struct{})}
 	h.add(req)
 	complete := false
@@ -164,6 +199,13 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, chat ollama.Cha
 		complete = true
 		modelNotFound(w, req.Model)
 		return
+	}
+	if !h.load(r.Context(), m, chat.Options) {
+		canceled(w)
+		return
+	}
+	if unloads(chat.KeepAlive) {
+		defer h.unload(m)
 	}
 	complete = m.Answer(chat).write(r.Context(), w, chat.Stream, func(resp ollama.ChatResponse) string {
 		resp.Model, resp.Message.Role = chat.Model, "assistant"
