@@ -163,18 +163,12 @@ func (h *Handler) serveLoad(w http.ResponseWriter, r *http.Request, chat ollama.
 	if unloads(chat.KeepAlive) {
 		reason = "unload"
 		h.unload(m)
-	} else if !h.load(r.Context(), m, chat.Options) {
-		canceled(w)
+	} else if !h.ready(w, r, m, chat.Options) {
 		return
 	}
 	writeJSON(w, http.StatusOK, shape(ollama.ChatResponse{
 		Model: chat.Model, Message: ollama.Message{Role: "assistant"}, Done: true, DoneReason: reason,
 	}))
-}
-
-// canceled is Ollama's answer to a caller that has left while the model was loading.
-func canceled(w http.ResponseWriter) {
-	writeJSON(w, 499, errorBody{"request canceled"})
 }
 
 // servePS lists the models that are loaded, of those that have to be.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
@@ -76,6 +77,7 @@ type Handler struct {
 	mux    *http.ServeMux
 
 	runners map[string]*runner // by the model's name
+	busy    atomic.Bool
 
 	keep     bool
 	mu       sync.Mutex

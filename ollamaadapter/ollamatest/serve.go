@@ -121,8 +121,7 @@ func (h *Handler) serveEmbed(w http.ResponseWriter, r *http.Request) {
 		modelNotFound(w, req.Model)
 		return
 	}
-	if !h.load(r.Context(), m, req.Options) {
-		canceled(w)
+	if !h.ready(w, r, m, req.Options) {
 		return
 	}
 	if unloads(req.KeepAlive) {
@@ -200,8 +199,8 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, chat ollama.Cha
 		modelNotFound(w, req.Model)
 		return
 	}
-	if !h.load(r.Context(), m, chat.Options) {
-		canceled(w)
+	if !h.ready(w, r, m, chat.Options) {
+		complete = r.Context().Err() == nil
 		return
 	}
 	if unloads(chat.KeepAlive) {
