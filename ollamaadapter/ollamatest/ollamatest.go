@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
@@ -27,6 +28,11 @@ type Model struct {
 	ContextLength int
 	// RemoteHost is set on a model that runs elsewhere.
 	RemoteHost string
+
+	// Load and LoadTime make the model one that has to be loaded, which takes a receive
+	// from Load, if it is not nil, and then LoadTime. Others are always loaded.
+	Load     <-chan struct{}
+	LoadTime time.Duration
 }
 
 // Says is a model that answers every request with these pieces, one token each.
@@ -56,8 +62,12 @@ type Answer struct {
 	Status int
 	Error  string
 	// Raw replaces the lines of a stream, and the body of an answer that is none.
-	// After the last piece the connection is cut if Cut is set.
 	Raw []string
+
+	// Fault happens after FaultAt lines, for which it waits its turn like a line.
+	Fault   Fault
+	FaultAt int
+	// Cut is the Fault Cut, AfterDone.
 	Cut bool
 }
 
@@ -66,16 +76,20 @@ type Handler struct {
 	models []Model
 	mux    *http.ServeMux
 
+	runners map[string]*runner // by the model's name
+	busy    atomic.Bool
+
 	keep     bool
 	mu       sync.Mutex
 	requests []*Request
-	arrived  *sync.Cond
+	loads    []*Load
+	news     *sync.Cond // of requests and loads
 }
 
 // NewHandler returns a scripted Ollama with these models.
 func NewHandler(models ...Model) *Handler {
-	h := &Handler{models: models, mux: http.NewServeMux()}
-	h.arrived = sync.NewCond(&h.mu)
+	h := &Handler{models: models, mux: http.NewServeMux(), runners: newRunners(models)}
+	h.news = sync.NewCond(&h.mu)
 	h.mux.HandleFunc("GET /{$}", h.serveRoot)
 	h.mux.HandleFunc("GET /api/version", h.serveVersion)
 	h.mux.HandleFunc("GET /api/tags", h.serveTags)
@@ -87,7 +101,8 @@ func NewHandler(models ...Model) *Handler {
 	return h
 }
 
-// Server is a scripted Ollama on a loopback port. It keeps the requests it gets.
+// Server is a scripted Ollama on a loopback port. It keeps the requests it gets, and
+// the loads that they cause.
 type Server struct {
 	*Handler
 	URL string
@@ -113,17 +128,22 @@ func (s *Server) Close() {
 }
 
 // Request is a request for an answer that the server got. One to /api/generate has
-// its prompt as a user's message.
+// its prompt as a user's message. One without messages, or prompt, asks for no
+// answer, but to load the model.
 type Request struct {
 	ollama.ChatRequest
 	Header http.Header
 
 	ended     chan struct{}
+	endedAt   time.Time
 	cancelled bool
 }
 
 // Ended is closed when the request has been answered or given up.
 func (r *Request) Ended() <-chan struct{} { return r.ended }
+
+// EndedAt is, after Ended, when that was.
+func (r *Request) EndedAt() time.Time { return r.endedAt }
 
 // Cancelled reports, after Ended, whether the caller left before the answer was complete.
 func (r *Request) Cancelled() bool { return r.cancelled }
@@ -140,7 +160,7 @@ func (h *Handler) WaitFor(n int) *Request {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	for len(h.requests) < n {
-		h.arrived.Wait()
+		h.news.Wait()
 	}
 	return h.requests[n-1]
 }
@@ -152,5 +172,5 @@ func (h *Handler) add(r *Request) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.requests = append(h.requests, r)
-	h.arrived.Broadcast()
+	h.news.Broadcast()
 }

@@ -62,7 +62,7 @@ func TestAnswersOfAModel(t *testing.T) {
 		want                    []string
 	}{
 		{"a stream has a line for each piece and a final one with the counts",
-			`{"model":"m","messages":[],"stream":true}`, "application/x-ndjson", []string{
+			asking(true), "application/x-ndjson", []string{
 				`{"model":"m","message":{"role":"assistant","content":"","thinking":"hm"},"done":false}`,
 				`{"model":"m","message":{"role":"assistant","content":"hel"},"done":false}`,
 				`{"model":"m","message":{"role":"assistant","content":"lo"},"done":false}`,
@@ -70,7 +70,7 @@ func TestAnswersOfAModel(t *testing.T) {
 				`{"model":"m","message":{"role":"assistant","content":""},"done":true,"done_reason":"stop","prompt_eval_count":7,"eval_count":4}`,
 			}},
 		{"a whole answer has all of it in one object",
-			`{"model":"m","messages":[],"stream":false}`, "application/json; charset=utf-8", []string{
+			asking(false), "application/json; charset=utf-8", []string{
 				`{"model":"m","message":{"role":"assistant","content":"hello","thinking":"hm",` + call + `},"done":true,"done_reason":"stop","prompt_eval_count":7,"eval_count":4}`,
 			}},
 	} {
@@ -97,13 +97,13 @@ func TestRefusals(t *testing.T) {
 		status                   int
 		want                     string
 	}{
-		{"a host of elsewhere gets an empty 403", "gateway.example.com", "", `{"model":"m"}`, 403, ""},
-		{"an origin gets an empty 403", "", "https://example.com", `{"model":"m"}`, 403, ""},
+		{"a host of elsewhere gets an empty 403", "gateway.example.com", "", asking(true), 403, ""},
+		{"an origin gets an empty 403", "", "https://example.com", asking(true), 403, ""},
 		{"a model that is not there", "", "", `{"model":"x"}`, 404, `{"error":"model 'x' not found"}`},
 		{"a model in capitals is another", "", "", `{"model":"M"}`, 404, `{"error":"model 'M' not found"}`},
 		{"a body that is no JSON", "", "", `{`, 400, ``},
-		{"localhost may ask", "localhost:11434", "", `{"model":"m"}`, 200, ``},
-		{"a private address may ask", "10.0.0.1:11434", "", `{"model":"m"}`, 200, ``},
+		{"localhost may ask", "localhost:11434", "", asking(true), 200, ``},
+		{"a private address may ask", "10.0.0.1:11434", "", asking(true), 200, ``},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server, client := start(t, ollamatest.Says("m", "hi"))
@@ -134,14 +134,14 @@ func TestRefusals(t *testing.T) {
 func TestScriptedErrors(t *testing.T) {
 	t.Run("a status with a text", func(t *testing.T) {
 		server, client := start(t, answers("m", ollamatest.Answer{Status: 503, Error: "server busy"}))
-		resp := ask(t.Context(), t, client, server.URL, `{"model":"m"}`)
+		resp := ask(t.Context(), t, client, server.URL, asking(true))
 		if got := read(t, resp); resp.StatusCode != 503 || got != `{"error":"server busy"}` {
 			t.Errorf("%s: %s", resp.Status, got)
 		}
 	})
 	t.Run("raw text, then the connection is cut", func(t *testing.T) {
 		server, client := start(t, answers("m", ollamatest.Answer{Raw: []string{"no ", "JSON"}, Cut: true}))
-		resp := ask(t.Context(), t, client, server.URL, `{"model":"m","stream":true}`)
+		resp := ask(t.Context(), t, client, server.URL, asking(true))
 		got, err := io.ReadAll(resp.Body)
 		if string(got) != "no JSON" || err == nil {
 			t.Errorf("read %q, %v", got, err)
@@ -154,7 +154,7 @@ func TestACallerThatLeavesIsNoticed(t *testing.T) {
 	server, client := start(t, answers("m", ollamatest.Answer{Content: []string{"a", "b"}, Pace: pace}))
 	ctx, leave := context.WithCancel(t.Context())
 	go func() { pace <- struct{}{} }()
-	resp := ask(ctx, t, client, server.URL, `{"model":"m","stream":true}`)
+	resp := ask(ctx, t, client, server.URL, asking(true))
 	if line, err := bufio.NewReader(resp.Body).ReadString('\n'); err != nil || !strings.Contains(line, `"a"`) {
 		t.Fatalf("read %q, %v", line, err)
 	}

@@ -1,7 +1,6 @@
 package ollamatest
 
 import (
-	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -50,16 +49,16 @@ func (h *Handler) serveVersion(w http.ResponseWriter, _ *http.Request) {
 func (h *Handler) serveTags(w http.ResponseWriter, _ *http.Request) {
 	tags := ollama.Tags{Models: []ollama.Tag{}}
 	for _, m := range h.models {
-		tags.Models = append(tags.Models, ollama.Tag{
-			Name: m.Name, Model: m.Name, ModifiedAt: time.Unix(1_700_000_000, 0).UTC(),
-			Digest: fmt.Sprintf("%x", sha256.Sum256([]byte(m.Name))), RemoteHost: m.RemoteHost,
-		})
+		tags.Models = append(tags.Models, m.tag())
 	}
 	writeJSON(w, http.StatusOK, tags)
 }
 
-func (h *Handler) servePS(w http.ResponseWriter, _ *http.Request) {
-	writeJSON(w, http.StatusOK, ollama.Tags{Models: []ollama.Tag{}})
+func (m *Model) tag() ollama.Tag {
+	return ollama.Tag{
+		Name: m.Name, Model: m.Name, ModifiedAt: time.Unix(1_700_000_000, 0).UTC(),
+		Digest: fmt.Sprintf("%x", sha256.Sum256([]byte(m.Name))), RemoteHost: m.RemoteHost,
+	}
 }
 
 // model finds a model by the name that a request has; nil if there is none.
@@ -100,23 +99,33 @@ func (h *Handler) serveShow(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveEmbed answers with the vector (length, 1) for each text, and counts its words.
+// No text at all asks to load the model.
 func (h *Handler) serveEmbed(w http.ResponseWriter, r *http.Request) {
 	var req struct {
-		Model string         `json:"model"`
-		Input jsontext.Value `json:"input"`
+		Model     string         `json:"model"`
+		Input     jsontext.Value `json:"input"`
+		Options   map[string]any `json:"options"`
+		KeepAlive *float64       `json:"keep_alive"`
 	}
 	if err := json.UnmarshalRead(r.Body, &req); err != nil {
 		writeJSON(w, http.StatusBadRequest, errorBody{err.Error()})
 		return
 	}
-	texts := make([]string, 1)
-	if json.Unmarshal(req.Input, &texts[0]) != nil && json.Unmarshal(req.Input, &texts) != nil {
+	texts, ok := embedTexts(req.Input)
+	if !ok {
 		writeJSON(w, http.StatusBadRequest, errorBody{"invalid input type"})
 		return
 	}
-	if h.model(req.Model) == nil {
+	m := h.model(req.Model)
+	if m == nil {
 		modelNotFound(w, req.Model)
 		return
+	}
+	if !h.ready(w, r, m, req.Options) {
+		return
+	}
+	if unloads(req.KeepAlive) {
+		defer h.unload(m)
 	}
 	resp := ollama.EmbedResponse{Model: req.Model, Embeddings: [][]float32{}}
 	for _, text := range texts {
@@ -124,6 +133,21 @@ func (h *Handler) serveEmbed(w http.ResponseWriter, r *http.Request) {
 		resp.PromptEvalCount += len(strings.Fields(text))
 	}
 	writeJSON(w, http.StatusOK, resp)
+}
+
+// embedTexts reads the input of /api/embed: texts, or one that is not empty.
+func embedTexts(input jsontext.Value) (texts []string, ok bool) {
+	var text string
+	if len(input) == 0 || json.Unmarshal(input, &texts) == nil {
+		return texts, true
+	}
+	if json.Unmarshal(input, &text) != nil {
+		return nil, false
+	}
+	if text == "" {
+		return nil, true
+	}
+	return []string{text}, true
 }
 
 func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request) {
@@ -143,7 +167,9 @@ func (h *Handler) serveGenerate(w http.ResponseWriter, r *http.Request) {
 	}
 	chat := ollama.ChatRequest{
 		Model: req.Model, Stream: req.Stream, Options: req.Options, Think: req.Think, Truncate: req.Truncate, KeepAlive: req.KeepAlive,
-		Messages: []ollama.Message{{Role: "user", Content: req.Prompt}},
+	}
+	if req.Prompt != "" {
+		chat.Messages = []ollama.Message{{Role: "user", Content: req.Prompt}}
 	}
 	h.answer(w, r, chat, func(resp ollama.ChatResponse) ollama.ChatResponse {
 		resp.Response, resp.Thinking, resp.Message = resp.Message.Content, resp.Message.Thinking, ollama.Message{}
@@ -151,13 +177,20 @@ func (h *Handler) serveGenerate(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// answer lets the model answer; shape makes of each line what the endpoint sends.
-func (h *Handler) answer(w http.ResponseWriter, r *http.Request, chat ollama.ChatRequest, shape func(ollama.ChatResponse) ollama.ChatResponse) {
+// shapeFunc makes of a chat's response what the endpoint sends.
+type shapeFunc func(ollama.ChatResponse) ollama.ChatResponse
+
+// answer lets the model answer, once it is loaded.
+func (h *Handler) answer(w http.ResponseWriter, r *http.Request, chat ollama.ChatRequest, shape shapeFunc) {
+	if len(chat.Messages) == 0 {
+		h.serveLoad(w, r, chat, shape)
+		return
+	}
 	req := &Request{ChatRequest: chat, Header: r.Header.Clone(), ended: make(chan struct{})}
 	h.add(req)
 	complete := false
 	defer func() {
-		req.cancelled = !complete
+		req.cancelled, req.endedAt = !complete, time.Now()
 		close(req.ended)
 	}()
 	m := h.model(req.Model)
@@ -166,7 +199,17 @@ func (h *Handler) answer(w http.ResponseWriter, r *http.Request, chat ollama.Cha
 		modelNotFound(w, req.Model)
 		return
 	}
-	complete = m.Answer(chat).write(r.Context(), w, chat, shape)
+	if !h.ready(w, r, m, chat.Options) {
+		complete = r.Context().Err() == nil
+		return
+	}
+	if unloads(chat.KeepAlive) {
+		defer h.unload(m)
+	}
+	complete = m.Answer(chat).write(r.Context(), w, chat.Stream, func(resp ollama.ChatResponse) string {
+		resp.Model, resp.Message.Role = chat.Model, "assistant"
+		return asLine(shape(resp))
+	})
 }
 
 type errorBody struct {
@@ -181,101 +224,4 @@ func writeJSON(w http.ResponseWriter, status int, v any) {
 	w.Header().Set("Content-Type", "application/json; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write(data)
-}
-
-// write sends the answer and reports whether the caller stayed for all of it.
-func (a Answer) write(ctx context.Context, w http.ResponseWriter, req ollama.ChatRequest, shape func(ollama.ChatResponse) ollama.ChatResponse) bool {
-	if a.Status != 0 {
-		writeJSON(w, a.Status, errorBody{a.Error})
-		return true
-	}
-	pieces := a.Raw
-	if pieces == nil {
-		pieces = a.lines(req, shape)
-	}
-	contentType := "application/x-ndjson"
-	if !req.Stream {
-		contentType = "application/json; charset=utf-8"
-	}
-	w.Header().Set("Content-Type", contentType)
-	flush := http.NewResponseController(w)
-	for _, piece := range pieces {
-		if !a.wait(ctx) {
-			return false
-		}
-		if _, err := io.WriteString(w, piece); err != nil {
-			return false
-		}
-		if flush.Flush() != nil {
-			return false
-		}
-	}
-	if a.Cut {
-		panic(http.ErrAbortHandler)
-	}
-	return true
-}
-
-// wait waits until the next line is due, or the caller has left.
-func (a Answer) wait(ctx context.Context) bool {
-	if a.Pace != nil {
-		select {
-		case <-a.Pace:
-		case <-ctx.Done():
-			return false
-		}
-	}
-	if a.Interval > 0 {
-		timer := time.NewTimer(a.Interval)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			return false
-		}
-	}
-	return ctx.Err() == nil
-}
-
-// lines are the JSON lines of the answer, or the one object of a whole one.
-func (a Answer) lines(req ollama.ChatRequest, shape func(ollama.ChatResponse) ollama.ChatResponse) []string {
-	reason := a.DoneReason
-	if reason == "" {
-		reason = "stop"
-	}
-	final := ollama.ChatResponse{
-		Model: req.Model, Done: true, DoneReason: reason,
-		Message:         ollama.Message{Role: "assistant"},
-		PromptEvalCount: a.PromptTokens,
-		EvalCount:       len(a.Thinking) + len(a.Content) + len(a.ToolCalls),
-	}
-	if !req.Stream {
-		final.Message.Thinking = strings.Join(a.Thinking, "")
-		final.Message.Content = strings.Join(a.Content, "")
-		final.Message.ToolCalls = a.ToolCalls
-		return []string{line(shape(final))}
-	}
-	var out []string
-	say := func(m ollama.Message) {
-		m.Role = "assistant"
-		out = append(out, line(shape(ollama.ChatResponse{Model: req.Model, Message: m})))
-	}
-	for _, piece := range a.Thinking {
-		say(ollama.Message{Thinking: piece})
-	}
-	for _, piece := range a.Content {
-		say(ollama.Message{Content: piece})
-	}
-	if len(a.ToolCalls) > 0 {
-		say(ollama.Message{ToolCalls: a.ToolCalls})
-	}
-	return append(out, line(shape(final)))
-}
-
-func line(resp ollama.ChatResponse) string {
-	data, err := json.Marshal(resp)
-	if err != nil {
-		panic(err) // our own structs
-	}
-	return string(data) + "\n"
 }
