@@ -36,7 +36,7 @@ func TestWholeAnswers(t *testing.T) {
 		{"half a rune in a tool call's arguments is replaced", ollamatest.Answer{Raw: []string{
 			"{\"message\":{\"tool_calls\":[{\"function\":{\"name\":\"f\",\"arguments\":{\"a\":\"\xc3\"}}}]},\"done\":true}"}},
 			`{"index":0,"message":{"role":"assistant","content":null,"refusal":null,"tool_calls":[{"id":"NEW","type":"function","function":{"name":"f","arguments":"{\"a\":\"` + "\ufffd" + `\"}"}}]},"logprobs":null,"finish_reason":"tool_calls"}],` +
-				`"usage":{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}}`},
+				`"usage":{"prompt_tokens":0,"completion_tokens":1,"total_tokens":1}}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			g, _ := start(t, ollamaadapter.Handler{}, answers(test.answer))
@@ -153,7 +153,7 @@ func TestTrailersDoNotReachOllama(t *testing.T) {
 
 func TestOneRequestAlwaysBecomesTheSameBytes(t *testing.T) {
 	upstream := watch(t, anything)
-	g := inFront(t, ollamaadapter.Handler{Defaults: map[string]any{"num_ctx": 1, "top_k": 2, "min_p": 0.1}}, upstream.address())
+	g := inFront(t, ollamaadapter.Handler{CoalesceLoads: new(bool), Defaults: map[string]any{"num_ctx": 1, "top_k": 2, "min_p": 0.1}}, upstream.address())
 	for range 20 {
 		g.post(t, saying(`"temperature":1,"top_p":0.5,"seed":1,"stop":"x"`))
 	}

@@ -115,7 +115,7 @@ func TestServedPaths(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			upstream := watch(t, anything)
-			g := inFront(t, ollamaadapter.Handler{}, upstream.address())
+			g := inFront(t, ollamaadapter.Handler{CoalesceLoads: new(bool)}, upstream.address())
 			resp := raw(t, g, test.method, test.target, test.body)
 			if body := read(t, resp); resp.StatusCode != 200 {
 				t.Errorf("%s: %s", resp.Status, body)

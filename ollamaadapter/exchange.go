@@ -103,6 +103,9 @@ func (h *Handler) ask(d *delivery, watch *watch, r *http.Request, next caddyhttp
 		return upstream, false, err
 	}
 	upstream.deliver = func(piece []byte) error {
+		if d.answer.ChoiceDone() {
+			return errStopped
+		}
 		watch.delivering.Store(true)
 		defer watch.delivering.Store(false)
 		lines := d.answer.Lines()
@@ -122,5 +125,5 @@ func (h *Handler) ask(d *delivery, watch *watch, r *http.Request, next caddyhttp
 	return upstream, cut, err
 }
 
-// errStopped stops an upstream that has more to say than it was asked for.
-var errStopped = errors.New("the answer has all the tokens it may have")
+// errStopped stops an upstream that has more to say than is wanted of it.
+var errStopped = errors.New("the answer is complete")

@@ -27,6 +27,7 @@ type load struct {
 	waiting int
 	cancel  context.CancelFunc
 	over    chan struct{}   // closed when it is
+	ended   bool            // it is
 	refusal *upstreamAnswer // if Ollama cannot load the model
 }
 
@@ -97,7 +98,7 @@ func (l *loads) join(key string, next caddyhttp.Handler, request func(context.Co
 func (l *loads) leave(key string, one *load) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if one.waiting--; one.waiting > 0 {
+	if one.waiting--; one.waiting > 0 || one.ended {
 		return
 	}
 	one.cancel()
@@ -106,26 +107,44 @@ func (l *loads) leave(key string, one *load) {
 	}
 }
 
+// run asks Ollama to load a model.
 func (l *loads) run(key string, one *load, next caddyhttp.Handler, out *http.Request) {
+	defer one.cancel()
 	began := time.Now()
 	upstream := newUpstreamAnswer()
+	upstream.deliver = func([]byte) error { // the first byte tells enough
+		time.AfterFunc(lingering, one.cancel)
+		l.end(key, one, upstream, began)
+		return nil
+	}
 	cut, err := upstream.receive(next, out)
-	sound := !cut && err == nil
+	if cut || err != nil {
+		upstream.status = 0
+	}
+	l.end(key, one, upstream, began)
+}
+
+// end ends a load with what Ollama answers.
+func (l *loads) end(key string, one *load, upstream *upstreamAnswer, began time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if one.ended {
+		return
+	}
+	one.ended = true
+	defer close(one.over)
+	if l.running[key] == one {
+		delete(l.running, key)
+	}
 	switch {
-	case sound && upstream.status == http.StatusOK:
+	case upstream.status == http.StatusOK:
 		if time.Since(began) > realLoad {
 			clear(l.warm) // another model may have had to go
 		}
 		l.keepWarm(key, warmFor)
-	case sound && (upstream.status == http.StatusNotFound || upstream.status >= 500):
+	case upstream.status == http.StatusNotFound, upstream.status >= 500:
 		one.refusal = upstream
 	}
-	if l.running[key] == one {
-		delete(l.running, key)
-	}
-	close(one.over)
 }
 
 // answered says that there was an answer of a model, which is to stay loaded for so

@@ -121,9 +121,9 @@ func TestNativeStreamsEndTruthfully(t *testing.T) {
 		answer ollamatest.Answer
 		want   string
 	}{
-		{"cut", ollamatest.Answer{Raw: []string{line}, Cut: true}, line + "\n" + `{"error":"the model server's answer was cut short"}` + "\n"},
-		{"ended without an end", ollamatest.Answer{Raw: []string{line}}, line + "\n" + `{"error":"the model server's answer was cut short"}` + "\n"},
-		{"ended in an error of Ollama's", ollamatest.Answer{Raw: []string{line, `{"error":"out of memory"}` + "\n"}}, line + `{"error":"out of memory"}` + "\n"},
+		{"cut", ollamatest.Answer{Raw: []string{line}, Cut: true}, line + `{"error":"the model server's answer was cut short"}` + "\n"},
+		{"ended without an end", ollamatest.Answer{Raw: []string{line}}, line + `{"error":"the model server's answer was cut short"}` + "\n"},
+		{"ended in an error of Ollama's", ollamatest.Answer{Raw: []string{line, `{"error":"out of memory"}` + "\n"}}, line + `{"error":"the model server failed while answering"}` + "\n"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			g, _ := start(t, ollamaadapter.Handler{Native: true}, answers(test.answer))
