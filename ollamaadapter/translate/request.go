@@ -40,7 +40,7 @@ const maxChoices = 8
 type Exchange struct {
 	// Path of Ollama's API.
 	Path string
-	// Requests are native, one for each choice: Ollama gives one answer at a time.
+	// Requests are for Encode, one for each choice: Ollama gives one answer at a time.
 	Requests []any
 	Answer   AnswerForm
 	// promptBytes is the text of the conversation, blanks aside, if Ollama may cut
@@ -67,16 +67,16 @@ func ChatRequest(req *openai.ChatRequest, settings Settings) (*Exchange, error) 
 	if err := checkSupported(req, settings.Features); err != nil {
 		return nil, err
 	}
-	native := &ollama.ChatRequest{Model: settings.Model, Stream: req.Stream, Logprobs: req.Logprobs}
+	native := &chatRequest{ChatRequest: ollama.ChatRequest{Model: settings.Model, Stream: req.Stream, Logprobs: req.Logprobs}}
 	if req.TopLogprobs != nil {
 		native.TopLogprobs = *req.TopLogprobs
 	}
 	var err error
-	if native.Messages, err = messages(req.Messages); err != nil {
+	if native.messages, err = messages(req.Messages); err != nil {
 		return nil, err
 	}
 	if settings.MergeSystem {
-		native.Messages = mergeSystem(native.Messages)
+		native.messages = mergeSystem(native.messages)
 	}
 	asked, err := askedOptions(&req.Sampling)
 	if err != nil {
@@ -118,8 +118,8 @@ func ChatRequest(req *openai.ChatRequest, settings Settings) (*Exchange, error) 
 	}
 	exchange := &Exchange{Path: "/api/chat", Answer: form}
 	if native.Truncate == nil && settings.Version != "0.30.0" {
-		for _, m := range native.Messages {
-			exchange.promptBytes += textBytes(m.Content)
+		for _, m := range native.messages {
+			exchange.promptBytes += textBytes(m.content.String())
 		}
 	}
 	for choice := range choices(req.N) {
