@@ -6,7 +6,6 @@ import (
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/go-json-experiment/json"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
@@ -111,7 +110,7 @@ func (h *Handler) settings(u upstream) translate.Settings {
 
 // upstreamJSON is a POST to the upstream.
 func upstreamJSON(r *http.Request, path string, body any) (*http.Request, error) {
-	data, err := json.Marshal(body, json.Deterministic(true))
+	data, err := translate.Encode(body)
 	if err != nil {
 		return nil, caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("encoding the request for Ollama: %w", err))
 	}

@@ -37,9 +37,9 @@ func conversationID(r *http.Request, req *openai.ChatRequest) string {
 	for _, m := range req.Messages {
 		writePart(hash, m.Role)
 		// some clients send one text now as a string and now as a part
-		text := m.Content.Text
+		text := m.Content.Text.String()
 		for _, part := range m.Content.Parts {
-			text += part.Text
+			text += part.Text.String()
 			if part.ImageURL.URL != "" {
 				writePart(hash, part.ImageURL.URL)
 			}

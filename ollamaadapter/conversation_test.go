@@ -73,6 +73,8 @@ func TestConversationByItsOpening(t *testing.T) {
 		{"stays the same as the conversation grows", "ann", talk(opening + `,{"role":"assistant","content":"a"},{"role":"user","content":"second"}`), true},
 		{"stays the same as tools are called", "ann", talk(opening + `,{"role":"assistant","tool_calls":[{"id":"c","function":{"name":"f"}}]},{"role":"tool","tool_call_id":"c","content":"r"}`), true},
 		{"stays the same with another model and other options", "ann", `{"model":"n","temperature":1,"stream":true,"messages":[` + opening + `]}`, true},
+		{"stays the same where a client sends text now as a string and now as a part", "ann", talk(`{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"first"}]}`), true},
+		{"stays the same where a client escapes what it need not", "ann", talk(`{"role":"system","content":"\u0073"},{"role":"user","content":[{"type":"text","text":"\u0066irst"}]}`), true},
 		{"differs between users", "bob", talk(opening), false},
 		{"differs between a user and nobody", "", talk(opening), false},
 		{"differs by the first user message", "ann", talk(`{"role":"system","content":"s"},{"role":"user","content":"other"}`), false},

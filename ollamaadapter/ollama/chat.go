@@ -7,8 +7,8 @@ import "github.com/go-json-experiment/json/jsontext"
 // ChatRequest is the body of POST /api/chat.
 type ChatRequest struct {
 	Model    string         `json:"model"`
-	Messages []Message      `json:"messages"`
-	Stream   bool           `json:"stream"` // Ollama's own default is true
+	Messages []Message      `json:"messages,omitempty"` // left out by who writes them apart
+	Stream   bool           `json:"stream"`             // Ollama's own default is true
 	Format   jsontext.Value `json:"format,omitempty"`
 	Tools    []Tool         `json:"tools,omitempty"`
 	Options  map[string]any `json:"options,omitempty"`

@@ -81,33 +81,29 @@ type Message struct {
 	ToolCallID string     `json:"tool_call_id"`
 	Name       string     `json:"name"`
 	// Reasoning of an earlier answer, under both names that clients send it back.
-	Reasoning        string `json:"reasoning"`
-	ReasoningContent string `json:"reasoning_content"`
+	Reasoning        Text `json:"reasoning"`
+	ReasoningContent Text `json:"reasoning_content"`
 }
 
 // Content is a message's content: a string, null, or an array of parts.
 type Content struct {
-	Text  string
+	Text  Text
 	Parts []Part
 }
 
 // UnmarshalJSONFrom reads any of the three forms.
 func (c *Content) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	switch dec.PeekKind() {
-	case 'n':
-		return dec.SkipValue()
-	case '[':
+	if dec.PeekKind() == '[' {
 		return json.UnmarshalDecode(dec, &c.Parts)
-	default:
-		return json.UnmarshalDecode(dec, &c.Text)
 	}
+	return c.Text.UnmarshalJSONFrom(dec)
 }
 
 // Part is one part of a message's content.
 type Part struct {
 	Type     string   `json:"type"`
-	Text     string   `json:"text"`
-	Refusal  string   `json:"refusal"`
+	Text     Text     `json:"text"`
+	Refusal  Text     `json:"refusal"`
 	ImageURL ImageURL `json:"image_url"`
 	Audio    struct {
 		Data   string `json:"data"`

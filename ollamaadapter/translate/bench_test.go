@@ -5,19 +5,18 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
-// conversation is a request of n messages of size bytes each.
-func conversation(n, size int) []byte {
+// conversation is a request of n messages, each a word many times.
+func conversation(n, times int, word string) []byte {
 	var messages []string
 	for i := range n {
 		role := []string{"user", "assistant"}[i%2]
-		messages = append(messages, fmt.Sprintf(`{"role":%q,"content":%q}`, role, strings.Repeat("word ", size/5)))
+		messages = append(messages, fmt.Sprintf(`{"role":%q,"content":%q}`, role, strings.Repeat(word, times)))
 	}
 	return []byte(`{"model":"qwen3:32b","stream":true,"temperature":0.7,"max_tokens":512,"messages":[` + strings.Join(messages, ",") + `]}`)
 }
@@ -32,7 +31,7 @@ func translated(b *testing.B, body []byte) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := json.Marshal(exchange.Requests[0], json.Deterministic(true)); err != nil {
+	if _, err := translate.Encode(exchange.Requests[0]); err != nil {
 		b.Fatal(err)
 	}
 }
@@ -41,7 +40,11 @@ func BenchmarkChatRequest(b *testing.B) {
 	for _, size := range []struct {
 		name string
 		body []byte
-	}{{"10 messages", conversation(10, 200)}, {"100 kB", conversation(10, 10_000)}} {
+	}{
+		{"10 messages", conversation(10, 40, "word ")},
+		{"100 kB", conversation(10, 2_000, "word ")},
+		{"100 kB with escapes", conversation(10, 1_000, "\"四书\"\n")},
+	} {
 		b.Run(size.name, func(b *testing.B) {
 			b.SetBytes(int64(len(size.body)))
 			b.ReportAllocs()

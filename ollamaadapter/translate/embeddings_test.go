@@ -29,7 +29,7 @@ func TestEmbedRequest(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if data, _ := json.Marshal(out.Requests[0]); string(data) != test.want {
+			if data, _ := translate.Encode(out.Requests[0]); string(data) != test.want {
 				t.Errorf("got %s, want %s", data, test.want)
 			}
 		})

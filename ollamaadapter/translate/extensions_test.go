@@ -126,26 +126,30 @@ func TestWhatAnOldOllamaDoesNotKnowIsRefused(t *testing.T) {
 func TestACutConversationIsNoticed(t *testing.T) {
 	long := `{"model":"m","messages":[{"role":"system","content":"` + strings.Repeat("四书五经", 50) + `"},{"role":"user","content":"` + strings.Repeat("word ", 200) + `"}]}`
 	old := translate.Settings{Model: "m", Version: "0.12.5", Features: ollama.FeaturesOf("0.12.5")}
+	escaped := talk(`{"role":"user","content":"` + strings.Repeat(`\u56db\n`, 400) + `"}`)
 	for _, test := range []struct {
 		name     string
+		body     string
 		settings translate.Settings
 		summary  translate.Summary
 		want     bool
 	}{
-		{"a whole conversation counts a token for every few bytes", old, translate.Summary{PromptTokens: 400, Counted: true}, false},
-		{"one that counts too few has been cut", old, translate.Summary{PromptTokens: 100, Counted: true}, true},
-		{"no count says nothing", old, translate.Summary{Counted: true}, false},
-		{"nor does an answer that never ended", old, translate.Summary{PromptTokens: 100}, false},
-		{"what is cached is counted apart", old, translate.Summary{PromptTokens: 100, CachedTokens: 300, Counted: true}, false},
-		{"an Ollama that was told not to cut has not", translate.Settings{Model: "m", Version: "0.33.0", Features: ollama.Newest},
+		{"a whole conversation counts a token for every few bytes", long, old, translate.Summary{PromptTokens: 400, Counted: true}, false},
+		{"one that counts too few has been cut", long, old, translate.Summary{PromptTokens: 100, Counted: true}, true},
+		{"an escape counts as what it stands for, no more", escaped, old, translate.Summary{PromptTokens: 160, Counted: true}, false},
+		{"and no less", escaped, old, translate.Summary{PromptTokens: 140, Counted: true}, true},
+		{"no count says nothing", long, old, translate.Summary{Counted: true}, false},
+		{"nor does an answer that never ended", long, old, translate.Summary{PromptTokens: 100}, false},
+		{"what is cached is counted apart", long, old, translate.Summary{PromptTokens: 100, CachedTokens: 300, Counted: true}, false},
+		{"an Ollama that was told not to cut has not", long, translate.Settings{Model: "m", Version: "0.33.0", Features: ollama.Newest},
 			translate.Summary{PromptTokens: 100, Counted: true}, false},
-		{"one that was let may have", translate.Settings{Model: "m", Version: "0.33.0", Features: ollama.Newest, CutOverflow: true},
+		{"one that was let may have", long, translate.Settings{Model: "m", Version: "0.33.0", Features: ollama.Newest, CutOverflow: true},
 			translate.Summary{PromptTokens: 100, Counted: true}, true},
-		{"0.30.0 counts what is not cached only", translate.Settings{Model: "m", Version: "0.30.0", Features: ollama.Newest, CutOverflow: true},
+		{"0.30.0 counts what is not cached only", long, translate.Settings{Model: "m", Version: "0.30.0", Features: ollama.Newest, CutOverflow: true},
 			translate.Summary{PromptTokens: 100, Counted: true}, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			req, err := translate.DecodeChat([]byte(long))
+			req, err := translate.DecodeChat([]byte(test.body))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"strings"
 
+	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
@@ -21,55 +22,86 @@ var roles = map[string]string{
 	"function":  "tool",
 }
 
-func messages(in []openai.Message) ([]ollama.Message, error) {
+// message is an ollama.Message as it is sent: what the translation does not change
+// goes on as the client wrote it.
+type message struct {
+	role       string
+	content    openai.Text
+	thinking   openai.Text
+	images     []any          // strings
+	toolCalls  jsontext.Value // of ollama.ToolCall
+	toolName   string
+	toolCallID string
+}
+
+// object is the message in the order and with the fields that Ollama has.
+func (m *message) object() object {
+	out := object{{"role", m.role}, {"content", m.content.JSON()}}
+	if !m.thinking.Empty() {
+		out = append(out, member{"thinking", m.thinking.JSON()})
+	}
+	if len(m.images) > 0 {
+		out = append(out, member{"images", m.images})
+	}
+	if m.toolCalls != nil {
+		out = append(out, member{"tool_calls", m.toolCalls})
+	}
+	if m.toolName != "" {
+		out = append(out, member{"tool_name", m.toolName})
+	}
+	if m.toolCallID != "" {
+		out = append(out, member{"tool_call_id", m.toolCallID})
+	}
+	return out
+}
+
+func messages(in []openai.Message) ([]message, error) {
 	if len(in) == 0 {
 		// Ollama would load the model and answer nothing
 		return nil, missing("messages")
 	}
-	out := make([]ollama.Message, 0, len(in))
+	out := make([]message, len(in))
 	for i := range in {
-		message, err := message(in, i)
-		if err != nil {
+		if err := out[i].translate(in, i); err != nil {
 			return nil, err
 		}
-		out = append(out, message)
 	}
 	return out, nil
 }
 
-// message translates one message of a conversation.
-func message(in []openai.Message, i int) (ollama.Message, error) {
-	m := &in[i]
+// translate makes m of one message of a conversation.
+func (m *message) translate(conversation []openai.Message, i int) error {
+	in := &conversation[i]
 	at := index("messages", i)
-	role, known := roles[m.Role]
+	role, known := roles[in.Role]
 	if !known {
-		return ollama.Message{}, invalid(at+".role", "must be system, developer, user, assistant or tool")
+		return invalid(at+".role", "must be system, developer, user, assistant or tool")
 	}
-	out := ollama.Message{Role: role}
+	m.role = role
 	var err error
-	if out.Content, out.Images, err = content(m.Content, at+".content"); err != nil {
-		return ollama.Message{}, err
+	if m.content, m.images, err = content(in.Content, at+".content"); err != nil {
+		return err
 	}
 	switch role {
 	case "assistant":
-		out.Thinking = m.ReasoningContent
-		if out.Thinking == "" {
-			out.Thinking = m.Reasoning
+		m.thinking = in.ReasoningContent
+		if m.thinking.Empty() {
+			m.thinking = in.Reasoning
 		}
-		out.ToolCalls, err = toolCalls(m.ToolCalls, at+".tool_calls")
+		m.toolCalls, err = toolCalls(in.ToolCalls, at+".tool_calls")
 	case "tool":
-		out.ToolCallID = m.ToolCallID
-		out.ToolName = toolName(in, i)
+		m.toolCallID = in.ToolCallID
+		m.toolName = toolName(conversation, i)
 	}
-	return out, err
+	return err
 }
 
 // content keeps a message in one piece: its texts joined, its images beside them.
-func content(c openai.Content, at string) (text string, images []string, err error) {
+func content(c openai.Content, at string) (text openai.Text, images []any, err error) {
 	if c.Parts == nil {
 		return c.Text, nil, nil
 	}
-	var texts []string
+	var texts []openai.Text
 	for i, part := range c.Parts {
 		at := index(at, i)
 		switch part.Type {
@@ -80,21 +112,21 @@ func content(c openai.Content, at string) (text string, images []string, err err
 		case "image_url":
 			image, err := image(part.ImageURL.URL)
 			if err != nil {
-				return "", nil, err
+				return nil, nil, err
 			}
 			images = append(images, image)
 		case "input_audio":
 			// Ollama takes audio among the images and tells them apart by content (0.20.0)
 			audio, err := audio(part.Audio.Data, part.Audio.Format, at)
 			if err != nil {
-				return "", nil, err
+				return nil, nil, err
 			}
 			images = append(images, audio)
 		default:
-			return "", nil, invalid(at+".type", "must be text, image_url, input_audio or refusal")
+			return nil, nil, invalid(at+".type", "must be text, image_url, input_audio or refusal")
 		}
 	}
-	return strings.Join(texts, "\n"), images, nil
+	return openai.Join(texts, "\n"), images, nil
 }
 
 // image takes the base64 text out of a data URL. No URL is ever fetched: the
@@ -128,7 +160,10 @@ func audio(data, format, at string) (string, error) {
 
 // toolCalls turns the calls of an earlier answer back into Ollama's form. The
 // order of the arguments' keys stays: models see it.
-func toolCalls(in []openai.ToolCall, at string) ([]ollama.ToolCall, error) {
+func toolCalls(in []openai.ToolCall, at string) (jsontext.Value, error) {
+	if len(in) == 0 {
+		return nil, nil
+	}
 	var out []ollama.ToolCall
 	for i, call := range in {
 		at := index(at, i) + ".function"
@@ -146,7 +181,7 @@ func toolCalls(in []openai.ToolCall, at string) ([]ollama.ToolCall, error) {
 			Index: i, Name: call.Function.Name, Arguments: arguments,
 		}})
 	}
-	return out, nil
+	return json.Marshal(out)
 }
 
 // toolName finds which tool the result in[i] is of: by its own name, or by the
@@ -179,12 +214,12 @@ func toolName(in []openai.Message, i int) string {
 
 // mergeSystem folds all system text into the first user message, for templates
 // that know no system role. Without a user message the text becomes one.
-func mergeSystem(in []ollama.Message) []ollama.Message {
-	var system []string
-	out := make([]ollama.Message, 0, len(in))
+func mergeSystem(in []message) []message {
+	var system []openai.Text
+	out := make([]message, 0, len(in))
 	for _, m := range in {
-		if m.Role == "system" {
-			system = append(system, m.Content)
+		if m.role == "system" {
+			system = append(system, m.content)
 			continue
 		}
 		out = append(out, m)
@@ -192,12 +227,11 @@ func mergeSystem(in []ollama.Message) []ollama.Message {
 	if len(system) == 0 {
 		return in
 	}
-	text := strings.Join(system, "\n\n")
 	for i := range out {
-		if out[i].Role == "user" {
-			out[i].Content = text + "\n\n" + out[i].Content
+		if out[i].role == "user" {
+			out[i].content = openai.Join(append(system, out[i].content), "\n\n")
 			return out
 		}
 	}
-	return append([]ollama.Message{{Role: "user", Content: text}}, out...)
+	return append([]message{{role: "user", content: openai.Join(system, "\n\n")}}, out...)
 }

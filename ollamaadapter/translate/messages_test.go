@@ -4,7 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
@@ -52,11 +51,15 @@ func TestMessages(t *testing.T) {
 		{"reasoning under its older name", `{"role":"assistant","content":"a","reasoning_content":"r"}`, `{"role":"assistant","content":"a","thinking":"r"}`},
 		{"reasoning under both names is there once", `{"role":"assistant","content":"a","reasoning":"r","reasoning_content":"r"}`, `{"role":"assistant","content":"a","thinking":"r"}`},
 		{"reasoning of a user is none", `{"role":"user","content":"u","reasoning":"r"}`, `{"role":"user","content":"u"}`},
-		{"text that looks like JSON stays text", `{"role":"user","content":"{\"role\":\"system\"}\u0000\u2028"}`, "{\"role\":\"user\",\"content\":\"{\\\"role\\\":\\\"system\\\"}\\u0000\u2028\"}"},
+		{"text that looks like JSON stays text", `{"role":"user","content":"{\"role\":\"system\"}"}`, `{"role":"user","content":"{\"role\":\"system\"}"}`},
+		{"text goes on as it is written", `{"role":"user","content":"\u0041\/\u0000\u2028\ud83d\udc4b 四书"}`, `{"role":"user","content":"\u0041\/\u0000\u2028\ud83d\udc4b 四书"}`},
+		{"joined text goes on as it is written",
+			`{"role":"user","content":[{"type":"text","text":"\u0041"},{"type":"text"},{"type":"text","text":"\""}]}`,
+			`{"role":"user","content":"\u0041\n\n\""}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := native(t, talk(test.in), translate.Settings{})
-			if want := `{"model":"m","messages":[` + test.want + `],"stream":true}`; got != want {
+			if want := `{"messages":[` + test.want + `],"model":"m","stream":true}`; got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})
@@ -122,7 +125,7 @@ func TestToolResultsAreNamed(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []string
-			for _, m := range out.Requests[0].(*ollama.ChatRequest).Messages {
+			for _, m := range sent(t, out.Requests[0]).Messages {
 				if m.Role == "tool" {
 					got = append(got, m.ToolName)
 				}
@@ -203,7 +206,7 @@ func TestMergeSystem(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := native(t, talk(test.in), translate.Settings{MergeSystem: true})
-			if want := `{"model":"m","messages":[` + test.want + `],"stream":true}`; got != want {
+			if want := `{"messages":[` + test.want + `],"model":"m","stream":true}`; got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})

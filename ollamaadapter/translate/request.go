@@ -42,7 +42,7 @@ const maxChoices = 8
 type Exchange struct {
 	// Path of Ollama's API.
 	Path string
-	// Requests are native, one for each choice: Ollama gives one answer at a time.
+	// Requests are for Encode, one for each choice: Ollama gives one answer at a time.
 	Requests []any
 	Answer   AnswerForm
 	// Load is a request to the same path that makes Ollama load the model as these
@@ -75,17 +75,20 @@ func ChatRequest(req *openai.ChatRequest, settings Settings) (*Exchange, error) 
 	if err := checkSupported(req, settings.Features); err != nil {
 		return nil, err
 	}
-	// as a stream, so that it can be told from one that has come to a standstill
-	native := &ollama.ChatRequest{Model: settings.Model, Stream: true, Logprobs: req.Logprobs}
+	native := &chatRequest{ChatRequest: ollama.ChatRequest{
+		Model:    settings.Model,
+		Stream:   true, // so that it can be told from one that has come to a standstill
+		Logprobs: req.Logprobs,
+	}}
 	if req.TopLogprobs != nil {
 		native.TopLogprobs = *req.TopLogprobs
 	}
 	var err error
-	if native.Messages, err = messages(req.Messages); err != nil {
+	if native.messages, err = messages(req.Messages); err != nil {
 		return nil, err
 	}
 	if settings.MergeSystem {
-		native.Messages = mergeSystem(native.Messages)
+		native.messages = mergeSystem(native.messages)
 	}
 	asked, err := askedOptions(&req.Sampling)
 	if err != nil {
@@ -132,8 +135,8 @@ func ChatRequest(req *openai.ChatRequest, settings Settings) (*Exchange, error) 
 		Load: loadRequest("/api/chat", settings, native.Options), KeepAlive: native.KeepAlive,
 	}
 	if native.Truncate == nil && settings.Version != "0.30.0" {
-		for _, m := range native.Messages {
-			exchange.promptBytes += textBytes(m.Content)
+		for _, m := range native.messages {
+			exchange.promptBytes += textBytes(m.content.String())
 		}
 	}
 	for choice := range choices(req.N) {

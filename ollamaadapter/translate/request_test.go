@@ -24,11 +24,24 @@ func native(t *testing.T, body string, settings translate.Settings) string {
 	if err != nil {
 		t.Fatalf("translating %s: %v", body, err)
 	}
-	data, err := json.Marshal(out.Requests[0], json.Deterministic(true))
+	data, err := translate.Encode(out.Requests[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(data)
+}
+
+// sent is a native request as Ollama reads it.
+func sent(t *testing.T, native any) (req ollama.ChatRequest) {
+	t.Helper()
+	data, err := translate.Encode(native)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(data, &req); err != nil {
+		t.Fatalf("%v: %s", err, data)
+	}
+	return req
 }
 
 // refusal translates a body that decodes but is refused.
@@ -66,7 +79,7 @@ func asking(fields string) string {
 }
 
 func TestChatRequestFields(t *testing.T) {
-	const plain = `{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true`
+	const plain = `{"messages":[{"role":"user","content":"hi"}],"model":"m","stream":true`
 	for _, test := range []struct{ name, fields, want string }{
 		{"what the client leaves open stays open", ``, `}`},
 		{"temperature", `"temperature":0.5`, `,"options":{"temperature":0.5}}`},

@@ -28,7 +28,7 @@ func texts(t *testing.T, body string, settings translate.Settings) ([]string, er
 	}
 	var out []string
 	for _, native := range exchange.Requests {
-		data, err := json.Marshal(native, json.Deterministic(true))
+		data, err := translate.Encode(native)
 		if err != nil {
 			t.Fatal(err)
 		}

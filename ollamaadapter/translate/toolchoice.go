@@ -93,7 +93,7 @@ func (c toolChoice) pick(tools []openai.Tool) ([]openai.Tool, error) {
 
 // forceCall makes req one that can only be answered by a call of one of its
 // tools, which it takes out of req.
-func forceCall(req *ollama.ChatRequest) error {
+func forceCall(req *chatRequest) error {
 	var shapes []any
 	for _, tool := range req.Tools {
 		shapes = append(shapes, object{
@@ -115,31 +115,32 @@ func forceCall(req *ollama.ChatRequest) error {
 		return err
 	}
 	req.Tools = nil
-	instruct(req, "Answer with a call of one of these functions and nothing else, as JSON of the form "+
+	req.messages = instruct(req.messages, "Answer with a call of one of these functions and nothing else, as JSON of the form "+
 		`{"name": <function's name>, "arguments": <object>}. The functions are: `+string(described))
 	return nil
 }
 
 // instruct adds an instruction to the system message in front, or else to the
 // last user message: a system message of ours would displace the model's own.
-func instruct(req *ollama.ChatRequest, text string) {
-	messages := slices.Clone(req.Messages)
-	at := len(messages) - 1
-	if messages[0].Role == "system" {
+func instruct(in []message, text string) []message {
+	out := slices.Clone(in)
+	at := len(out) - 1
+	if out[0].role == "system" {
 		at = 0
 	} else {
-		for i, m := range slices.Backward(messages) {
-			if m.Role == "user" {
+		for i, m := range slices.Backward(out) {
+			if m.role == "user" {
 				at = i
 				break
 			}
 		}
 	}
-	if messages[at].Content != "" {
-		messages[at].Content += "\n\n"
+	instructed := []openai.Text{openai.TextOf(text)}
+	if !out[at].content.Empty() {
+		instructed = []openai.Text{out[at].content, openai.TextOf(text)}
 	}
-	messages[at].Content += text
-	req.Messages = messages
+	out[at].content = openai.Join(instructed, "\n\n")
+	return out
 }
 
 // forcedCall reads the call out of an answer to a request that forceCall made.
