@@ -74,7 +74,8 @@ func (a Answer) script(stream bool, say sayFunc) script {
 	}
 	lines := a.lines(say)
 	done := lines[len(lines)-1]
-	if !stream {
+	whole := !stream && a.Raw == nil
+	if whole {
 		done = a.object(say, "")
 		lines = a.parts(done, len(lines))
 	}
@@ -82,12 +83,12 @@ func (a Answer) script(stream bool, say sayFunc) script {
 		lines = slices.Clone(a.Raw)
 	}
 	at := min(a.FaultAt, len(lines))
-	if !stream && at < len(lines) {
+	if whole && at < len(lines) {
 		if object := a.faultyObject(at, say); object != "" {
 			return script{pieces: []string{object}}
 		}
 	}
-	before, after := lines[:at:at], lines[at:]
+	before, after := lines[:at], lines[at:]
 	text := func(s string) string { return say(content(s)) }
 	switch a.Fault {
 	case "":
@@ -101,11 +102,11 @@ func (a Answer) script(stream bool, say sayFunc) script {
 	case CleanClose:
 		return script{pieces: before, end: closeEarly}
 	case Cut:
-		whole := strings.Join(after[:min(1, len(after))], "")
-		return script{pieces: before, end: cut, torn: whole[:len(whole)/2]}
+		line := strings.Join(after[:min(1, len(after))], "")
+		return script{pieces: before, end: cut, torn: line[:len(line)/2]}
 	case HalfRune:
 		torn := text(halved)
-		if !stream {
+		if whole {
 			before, torn = nil, a.first(at).object(say, halved)
 		}
 		return script{pieces: before, end: cut, torn: torn[:strings.LastIndex(torn, halved)+1]}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollamatest"
 )
 
@@ -138,6 +139,23 @@ func TestFaultsOfAWholeAnswer(t *testing.T) {
 			server, client := start(t, faulty(test.fault, test.at))
 			check(t, outcomeOf(t, client, server.URL, false), test.want)
 		})
+	}
+}
+
+func TestAnUnfinishedAnswerHasWhatWasSaid(t *testing.T) {
+	const call = `,"tool_calls":[{"function":{"index":0,"name":"f","arguments":{}}}]`
+	for at, want := range []string{
+		`"content":""`,
+		`"content":"","thinking":"hm"`,
+		`"content":"a","thinking":"hm"`,
+		`"content":"a","thinking":"hm"` + call,
+	} {
+		server, client := start(t, answers("m", ollamatest.Answer{
+			Thinking: []string{"hm"}, Content: []string{"a"}, Fault: ollamatest.CleanClose, FaultAt: at,
+			ToolCalls: []ollama.ToolCall{{Function: ollama.FunctionCall{Name: "f", Arguments: []byte(`{}`)}}},
+		}))
+		want = `{"model":"m","message":{"role":"assistant",` + want + `},"done":false}` + "\n"
+		check(t, outcomeOf(t, client, server.URL, false), outcome{200, want, nil})
 	}
 }
 
@@ -294,6 +312,7 @@ func TestFaultsOfRawAnswers(t *testing.T) {
 		want   outcome
 	}{
 		{"a piece counts as a line", ollamatest.Answer{Raw: raw, Fault: ollamatest.ErrorLine, FaultAt: 1}, outcome{200, "one\n" + errorLine + "\n", nil}},
+		{"a clean end is where it is put", ollamatest.Answer{Raw: raw, Fault: ollamatest.CleanClose, FaultAt: 1}, outcome{200, "one\n", nil}},
 		{"the pieces are not changed", ollamatest.Answer{Raw: raw, Fault: ollamatest.CRLF}, outcome{200, "one\r\ntwo\r\n", nil}},
 		{"a cut comes after all", ollamatest.Answer{Raw: raw, Cut: true}, outcome{200, "one\ntwo\n", io.ErrUnexpectedEOF}},
 		{"a cut of nothing leaves no status", ollamatest.Answer{Raw: []string{}, Cut: true}, outcome{0, "", io.EOF}},
@@ -302,6 +321,9 @@ func TestFaultsOfRawAnswers(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			server, client := start(t, answers("m", test.answer))
 			check(t, outcomeOf(t, client, server.URL, true), test.want)
+			if test.answer.Fault != ollamatest.ErrorLine { // which has a status, where the answer is whole
+				check(t, outcomeOf(t, client, server.URL, false), test.want)
+			}
 		})
 	}
 	if raw[0] != "one\n" || raw[1] != "two\n" {
