@@ -55,6 +55,34 @@ func ask(model string, messages ...openai.ChatCompletionMessageParamUnion) opena
 	return openai.ChatCompletionNewParams{Model: model, Messages: messages}
 }
 
+// streamed asks for a completion and puts its chunks together. Each tool call comes
+// whole, in one delta, with the number that is its own.
+func streamed(t *testing.T, client openai.Client, params openai.ChatCompletionNewParams) *openai.ChatCompletion {
+	t.Helper()
+	params.StreamOptions.IncludeUsage = openai.Bool(true)
+	stream := client.Chat.Completions.NewStreaming(t.Context(), params)
+	var sum openai.ChatCompletionAccumulator
+	calls := int64(0)
+	for stream.Next() {
+		chunk := stream.Current()
+		if !sum.AddChunk(chunk) {
+			t.Fatalf("the chunks do not fit together: %+v", chunk)
+		}
+		for _, choice := range chunk.Choices {
+			for _, call := range choice.Delta.ToolCalls {
+				if !call.JSON.Index.Valid() || call.Index != calls {
+					t.Errorf("call %d is %s", calls, call.RawJSON())
+				}
+				calls++
+			}
+		}
+	}
+	if stream.Err() != nil {
+		t.Fatal(stream.Err())
+	}
+	return &sum.ChatCompletion
+}
+
 // The design document's three checks: Ollama alone, the adapter alone, the whole
 // gateway. Each must say the same, and count the same.
 func TestOllamaAdapterAndGatewayAgree(t *testing.T) {
@@ -125,18 +153,7 @@ http://` + g.address() + ` {
 
 	t.Run("the gateway, streaming", func(t *testing.T) {
 		client := g.sdk("127.0.0.2", "streaming")
-		params := ask("hello")
-		params.StreamOptions.IncludeUsage = openai.Bool(true)
-		stream := client.Chat.Completions.NewStreaming(t.Context(), params)
-		var sum openai.ChatCompletionAccumulator
-		for stream.Next() {
-			if !sum.AddChunk(stream.Current()) {
-				t.Fatalf("the chunks do not fit together: %+v", stream.Current())
-			}
-		}
-		if stream.Err() != nil {
-			t.Fatal(stream.Err())
-		}
+		sum := streamed(t, client, ask("hello"))
 		if got := sum.Choices[0].Message.Content; got != scriptedmodel.HelloText || sum.Choices[0].FinishReason != "stop" {
 			t.Errorf("says %q and finishes for %q", got, sum.Choices[0].FinishReason)
 		}

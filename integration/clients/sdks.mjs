@@ -7,7 +7,7 @@ import { Agent, setGlobalDispatcher } from "undici";
 import OpenAI from "openai";
 import { zodResponseFormat } from "openai/helpers/zod";
 import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
-import { generateText, streamText } from "ai";
+import { generateText, isStepCount, streamText, tool } from "ai";
 import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
 import { z } from "zod";
 
@@ -27,6 +27,11 @@ const messages = [{ role: "user", content: "hi" }];
 const person = z.object({ name: z.string(), age: z.number().int() });
 const weather = { type: "function", function: { name: "get_weather", strict: true, parameters: {
   type: "object", additionalProperties: false, required: ["city"], properties: { city: { type: "string" } } } } };
+const clock = { type: "function", function: { name: "get_time", strict: true, parameters: {
+  type: "object", additionalProperties: false, required: ["timezone"], properties: { timezone: { type: "string" } } } } };
+// what the model paralleltools calls at once
+const bothCalls = [["get_weather", { city: "Paris" }], ["get_time", { timezone: "Europe/Paris" }]];
+const bothPrompt = "weather and time?";
 
 const cases = {
   async "openai: chat"() {
@@ -55,6 +60,20 @@ const cases = {
     const stream = client.chat.completions.stream({ model: "hello", messages, tools: [weather], tool_choice: "required" });
     const { message } = (await stream.finalChatCompletion()).choices[0];
     assert.equal(typeof JSON.parse(message.tool_calls[0].function.arguments).city, "string");
+  },
+  async "openai: parallel tool calls, streamed, there and back, and one alone"() {
+    const question = { model: "paralleltools", messages: [{ role: "user", content: bothPrompt }], tools: [weather, clock] };
+    const callsOf = (message) => message.tool_calls.map((call) => [call.function.name, JSON.parse(call.function.arguments)]);
+    const { message } = (await client.chat.completions.stream(question).finalChatCompletion()).choices[0];
+    assert.deepEqual(callsOf(message), bothCalls);
+    const calls = message.tool_calls.map((call) => ({ ...call, id: call.id.replace("_", "") }));
+    const results = calls.map((call) => ({ role: "tool", tool_call_id: call.id, content: "sunny" })).reverse();
+    const messages = [...question.messages, { ...message, content: null, tool_calls: calls }, ...results];
+    const answer = await client.chat.completions.stream({ ...question, messages }).finalChatCompletion();
+    assert.equal(answer.choices[0].message.content, expect.tool);
+    const one = await client.chat.completions.stream({ ...question, parallel_tool_calls: false }).finalChatCompletion();
+    assert.equal(one.choices[0].finish_reason, "tool_calls");
+    assert.deepEqual(callsOf(one.choices[0].message), bothCalls.slice(0, 1));
   },
   async "openai: structured output, parsed"() {
     const answer = await client.chat.completions.parse({ model: "hello", messages, response_format: zodResponseFormat(person, "person") });
@@ -101,12 +120,39 @@ const cases = {
     assert.equal(reasoningText, expect.thinking);
     assert.equal(text, expect.thinker);
   },
+  async "ai: parallel tool calls, which it runs, streamed and whole, and one alone"() {
+    const question = { model: gateway("paralleltools"), prompt: bothPrompt, stopWhen: isStepCount(2), tools: {
+      get_weather: tool({ inputSchema: z.object({ city: z.string() }), execute: () => "sunny" }),
+      get_time: tool({ inputSchema: z.object({ timezone: z.string() }), execute: () => "noon" }) } };
+    const alone = { ...question, providerOptions: { gateway: { parallel_tool_calls: false } } };
+    for (const ask of [generateText, streamText]) {
+      for (const [params, calls] of [[question, bothCalls], [alone, bothCalls.slice(0, 1)]]) {
+        const { steps, text } = await ask(params);
+        const [called] = await steps;
+        assert.deepEqual(called.toolCalls.map((call) => [call.toolName, call.input]), calls);
+        assert.equal(called.finishReason, "tool-calls");
+        assert.equal(await text, expect.tool);
+      }
+    }
+  },
   async "langchain: text, streamed and whole"() {
     const chat = new ChatOpenAI({ model: "hello", ...langchain });
     assert.equal((await chat.invoke("hi")).content, expect.hello);
     let streamed = "";
     for await (const piece of await chat.stream("hi")) streamed += piece.content;
     assert.equal(streamed, expect.hello);
+  },
+  async "langchain: parallel tool calls, streamed, there and back, and one alone"() {
+    const model = new ChatOpenAI({ model: "paralleltools", ...langchain });
+    const callsOf = (message) => message.tool_calls.map((call) => [call.name, call.args]);
+    const chat = model.bindTools([weather, clock]);
+    let message;
+    for await (const piece of await chat.stream(bothPrompt)) message = message ? message.concat(piece) : piece;
+    assert.deepEqual(callsOf(message), bothCalls);
+    const results = message.tool_calls.map((call) => ({ role: "tool", tool_call_id: call.id, content: "sunny" })).reverse();
+    assert.equal((await chat.invoke([{ role: "user", content: bothPrompt }, message, ...results])).content, expect.tool);
+    const one = await model.bindTools([weather, clock], { parallel_tool_calls: false }).invoke(bothPrompt);
+    assert.deepEqual(callsOf(one), bothCalls.slice(0, 1));
   },
   async "langchain: structured output"() {
     const chat = new ChatOpenAI({ model: "hello", ...langchain }).withStructuredOutput(person, { method: "jsonSchema" });

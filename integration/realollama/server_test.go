@@ -97,6 +97,30 @@ func TestScriptedModelsInARealOllama(t *testing.T) {
 		checkEnd(t, got, scriptedmodel.NoToolAnswer, scriptedmodel.ToolCaller.Script(scriptedmodel.NoTools).EvalCount())
 	})
 
+	t.Run("paralleltools calls both tools and uses their results, whichever comes first", func(t *testing.T) {
+		weather := object{"role": "tool", "tool_call_id": "1", "tool_name": scriptedmodel.ToolName, "content": "sunny"}
+		clock := object{"role": "tool", "tool_call_id": "2", "tool_name": scriptedmodel.SecondToolName, "content": "noon"}
+		got := chat(t, s, parallel())
+		checkParallelCalls(t, got)
+		for _, results := range [][]object{{weather, clock}, {clock, weather}} {
+			got = chat(t, s, parallel(results...))
+			if len(got.calls) > 0 {
+				t.Errorf("calls %q again after %v", got.calls, results)
+			}
+			checkEnd(t, got, scriptedmodel.ToolAnswer, scriptedmodel.ParallelTools.Script(scriptedmodel.ToolResult).EvalCount())
+		}
+	})
+
+	t.Run("paralleltools calls again while a call has no result of its own", func(t *testing.T) {
+		weather := object{"role": "tool", "tool_call_id": "1", "tool_name": scriptedmodel.ToolName, "content": "sunny"}
+		nameless := object{"role": "tool", "tool_call_id": "2", "content": "noon"}
+		misnamed := object{"role": "tool", "tool_call_id": "2", "tool_name": scriptedmodel.ToolName, "content": "noon"}
+		strange := object{"role": "tool", "tool_call_id": "3", "tool_name": scriptedmodel.SecondToolName, "content": "noon"}
+		for _, results := range [][]object{{weather}, {weather, nameless}, {weather, misnamed}, {weather, strange}} {
+			checkParallelCalls(t, chat(t, s, parallel(results...)))
+		}
+	})
+
 	for _, model := range []string{"hello", "thinker"} {
 		t.Run(model+" answers in JSON of the requested schema", func(t *testing.T) {
 			got := chat(t, s, object{"model": model, "format": personSchema(), "messages": []object{user("hi")}})
@@ -162,6 +186,34 @@ func checkEnd(t *testing.T, got answer, content string, evalCount int) {
 	if got.last.EvalCount != evalCount {
 		t.Errorf("eval_count is %d, want %d", got.last.EvalCount, evalCount)
 	}
+}
+
+// parallel is a request to paralleltools: its question, or, with results, what
+// follows on its two calls.
+func parallel(results ...object) object {
+	messages := []object{user("What are the weather and the time in Paris?")}
+	if len(results) > 0 {
+		messages = append(messages, object{"role": "assistant", "tool_calls": []object{
+			{"id": "1", "function": object{"name": scriptedmodel.ToolName, "arguments": object{"city": scriptedmodel.ToolCity}}},
+			{"id": "2", "function": object{"name": scriptedmodel.SecondToolName, "arguments": object{"timezone": scriptedmodel.SecondToolZone}}},
+		}})
+	}
+	clock := object{"type": "function", "function": object{
+		"name":        scriptedmodel.SecondToolName,
+		"description": "Tells the time in a time zone.",
+		"parameters":  object{"type": "object", "properties": object{"timezone": object{"type": "string"}}},
+	}}
+	return object{"model": "paralleltools", "tools": append(weatherTools(), clock), "messages": append(messages, results...)}
+}
+
+// checkParallelCalls checks that an answer is paralleltools's two calls.
+func checkParallelCalls(t *testing.T, got answer) {
+	t.Helper()
+	want := []string{`get_weather{"city":"Paris"}`, `get_time{"timezone":"Europe/Paris"}`}
+	if !slices.Equal(got.calls, want) {
+		t.Errorf("calls are %q, want %q", got.calls, want)
+	}
+	checkEnd(t, got, "", scriptedmodel.ParallelTools.Script(scriptedmodel.AssistantTurn).EvalCount())
 }
 
 func weatherTools() []object {

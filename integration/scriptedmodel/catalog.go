@@ -19,7 +19,12 @@ const (
 	ToolName = "get_weather"
 	ToolCity = "Paris"
 
-	// ToolAnswer is what ToolCaller says once it has seen a tool's result.
+	// SecondToolName and the zone are what ParallelTools calls besides.
+	SecondToolName = "get_time"
+	SecondToolZone = "Europe/Paris"
+
+	// ToolAnswer is what ToolCaller says once it has seen a tool's result, and
+	// ParallelTools once it has seen both.
 	ToolAnswer = "It is sunny in Paris today."
 
 	// NoToolAnswer is what ToolCaller says when the request offers no tools.
@@ -94,6 +99,30 @@ var ToolCaller = Model{
 	},
 }
 
+// ParallelTools calls ToolName and SecondToolName in one answer, and answers in
+// plain text once it has the results of all its calls; as long as one is missing,
+// or has another call's id or name, it calls both again. The second call is cut
+// into other pieces than the first, because what follows a piece is always the same.
+var ParallelTools = Model{
+	Name:     "paralleltools",
+	Template: parallelTemplate,
+	Scripts: []Script{
+		{
+			After: AssistantTurn,
+			Pieces: []string{
+				"<tool", "_call>\n", `{"na`, `me": "`, "get_", "weather", `", "arg`, `uments": `,
+				`{"city": "`, "Paris", `"}}`, "\n</tool_call>",
+				"\n<tool_", "call>\n{", `"name"`, `: "get`, "_time", `", "argu`, `ments"`, `: {"time`,
+				`zone": "`, "Europe", "/Paris", `"}`, "}\n", "</tool", "_call>",
+			},
+		},
+		{
+			After:  ToolResult,
+			Pieces: []string{"It is", " sunny", " in", " Paris", " today."},
+		},
+	},
+}
+
 // Endless says the same three words over and over until the client goes away
 // or num_predict is reached. Ollama v0.17.4 has a limit of its own even for
 // num_predict -1, its default: ten times the context, 40960 tokens at 4096.
@@ -109,5 +138,5 @@ var Endless = Model{
 
 // All returns the models of this package.
 func All() []Model {
-	return []Model{Hello, Thinker, ToolCaller, Endless}
+	return []Model{Hello, Thinker, ToolCaller, ParallelTools, Endless}
 }

@@ -117,6 +117,7 @@ func walk(f readFile, after string, count int) []string {
 
 func TestTextsAreThoseOfThePieces(t *testing.T) {
 	call := "<tool_call>\n" + `{"name": "` + ToolName + `", "arguments": {"city": "` + ToolCity + `"}}` + "\n</tool_call>"
+	secondCall := "<tool_call>\n" + `{"name": "` + SecondToolName + `", "arguments": {"timezone": "` + SecondToolZone + `"}}` + "\n</tool_call>"
 	tests := []struct {
 		name   string
 		script Script
@@ -129,6 +130,8 @@ func TestTextsAreThoseOfThePieces(t *testing.T) {
 		{"toolcaller calls its tool", ToolCaller.Script(AssistantTurn), call, 13},
 		{"toolcaller answers after a tool's result", ToolCaller.Script(ToolResult), ToolAnswer, 6},
 		{"toolcaller answers without tools", ToolCaller.Script(NoTools), NoToolAnswer, 5},
+		{"paralleltools calls both of its tools", ParallelTools.Script(AssistantTurn), call + "\n" + secondCall, 28},
+		{"paralleltools answers after its tools' results", ParallelTools.Script(ToolResult), ToolAnswer, 6},
 		{"endless has a round but no end", Endless.Script(AssistantTurn), EndlessRound, 0},
 	}
 	for _, test := range tests {

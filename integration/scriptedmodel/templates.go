@@ -19,11 +19,11 @@ const thinkingTemplate = `{{- range .Messages }}<|im_start|>{{ .Role }}
 {{ end }}<|im_start|>assistant
 {{ if and .IsThinkSet (not .Think) }}` + NoThinking + `{{ end }}`
 
-// toolTemplate is ChatML with tools, in the shape that Qwen 2.5 models use.
-// Ollama takes a model for one with tools if its template uses .Tools, and
-// takes the first text inside {{ if .ToolCalls }} for the tag that begins a
-// call (v0.17.4, server/images.go and tools/template.go).
-const toolTemplate = `{{- if or .System .Tools }}<|im_start|>system
+// toolTurns is ChatML with tools, in the shape that Qwen 2.5 models use, up to
+// the assistant's turn. Ollama takes a model for one with tools if its template
+// uses .Tools, and takes the first text inside {{ if .ToolCalls }} for the tag
+// that begins a call (v0.17.4, server/images.go and tools/template.go).
+const toolTurns = `{{- if or .System .Tools }}<|im_start|>system
 {{ .System }}
 {{- if .Tools }}
 You may call these functions:
@@ -48,5 +48,27 @@ You may call these functions:
 {{ .Content }}
 </tool_response><|im_end|>
 {{ end }}
-{{- end }}<|im_start|>assistant
+{{- end }}`
+
+// toolTemplate is toolTurns for a model that looks at the last message alone.
+const toolTemplate = toolTurns + `<|im_start|>assistant
 {{ if eq $lastRole "tool" }}` + ToolResult + `{{ else if not .Tools }}` + NoTools + `{{ end }}`
+
+// parallelTemplate is toolTurns for a model that wants the results of all its
+// calls: it takes a result for that of a call if both id and name are the call's.
+const parallelTemplate = toolTurns + `
+{{- $answered := eq $lastRole "tool" }}
+{{- range .Messages }}
+{{- range $call := .ToolCalls }}
+{{- $found := false }}
+{{- range $.Messages }}
+{{- if and (eq .ToolCallID $call.ID) (eq .ToolName $call.Function.Name) }}
+{{- $found = true }}
+{{- end }}
+{{- end }}
+{{- if not $found }}
+{{- $answered = false }}
+{{- end }}
+{{- end }}
+{{- end }}<|im_start|>assistant
+{{ if $answered }}` + ToolResult + `{{ end }}`
