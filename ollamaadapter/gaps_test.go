@@ -101,6 +101,9 @@ var gaps = []gap{
 		body: saying(`"tools":[{"type":"function","function":{"name":"f","parameters":{"properties":{"a":{"$ref":"#/$defs/A"},"b":{"oneOf":[{"type":"string"}]},"c":{"const":1},"d":true},"$defs":{"A":{"type":"integer","minimum":1}}}}},{"type":"function","function":{"name":"g"}}]`),
 		sees: []string{`"parameters":{"type":"object","properties":{"a":{"type":"integer","description":"(minimum: 1)"},"b":{"anyOf":[{"type":"string"}]},"c":{"enum":[1]},"d":{}}}}},` +
 			`{"type":"function","function":{"name":"g","parameters":{"type":"object","properties":{}}}}`}},
+	{number: 17, name: "a parameter that is called definitions is one",
+		body: saying(`"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{"definitions":{"type":"string"}},"required":["definitions"]}}}]`),
+		sees: []string{`"properties":{"definitions":{"type":"string"}},"required":["definitions"]`}},
 	{number: 18, name: "an empty conversation is refused, which would only load the model", body: `{"model":"m","messages":[]}`, status: 400, param: "messages", code: "missing_required_parameter"},
 	{number: 18, name: "so is an empty prompt", path: "/v1/completions", body: `{"model":"m","prompt":""}`, status: 400, param: "prompt", code: "missing_required_parameter"},
 	{number: 18, name: "load is a stop to SDKs", body: saying(``), models: lines(`{"message":{"content":"hi"},"done":true,"done_reason":"load"}`), gets: []string{`"finish_reason":"stop"`}},
