@@ -78,6 +78,8 @@ var gaps = []gap{
 	{number: 9, name: "n choices are n requests, by seeds of their own, and one usage", body: saying(`"n":2,"seed":7`),
 		models: lines(`{"message":{"content":"hi"},"done":true,"prompt_eval_count":3,"eval_count":2}`),
 		sees:   []string{`"seed":7`, `"seed":8`}, gets: []string{`"index":1,"message":`, `"usage":{"prompt_tokens":6,"completion_tokens":4,"total_tokens":10}`}},
+	{number: 9, name: "nor are they one choice n times where the seed is the server's", options: "defaults {\nseed 7\n}", body: saying(`"n":2`),
+		sees: []string{`"seed":7`, `"seed":8`}},
 	{number: 10, name: "logit_bias is refused, because Ollama cannot", body: saying(`"logit_bias":{"50256":-100}`), status: 400, param: "logit_bias", code: "unsupported_parameter"},
 	{number: 11, name: "developer is system to Ollama, whose templates drop what they do not know", body: `{"model":"m","messages":[{"role":"developer","content":"s"},{"role":"user","content":"hi"}]}`,
 		sees: []string{`[{"role":"system","content":"s"},{"role":"user","content":"hi"}]`}},
