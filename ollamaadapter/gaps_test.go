@@ -63,6 +63,8 @@ var gaps = []gap{
 		body: saying(``), models: failing(400, `{"error":{"code":400,"message":"request (351 tokens) exceeds the available context size (256 tokens), try increasing it","type":"exceed_context_size_error","n_prompt_tokens":351,"n_ctx":256}}`),
 		status: 400, param: "messages", code: "context_length_exceeded", gets: []string{"351", "256"}},
 	{number: 6, name: "a server may let it be cut", options: "context_overflow truncate", body: saying(``), sees: []string{hiToM}, unseen: []string{"truncate"}},
+	{number: 6, name: "so is a prompt, by its own name", path: "/v1/completions", body: `{"model":"m","prompt":"a"}`, models: failing(400, "the input length exceeds the context length"),
+		status: 400, param: "prompt", code: "context_length_exceeded"},
 	{number: 7, name: "tool_choice none keeps the tools back", body: saying(toolF + `,"tool_choice":"none"`), sees: []string{hiToM}, unseen: []string{"tools"}},
 	{number: 7, name: "a tool that is required is called, because nothing else can be said", body: saying(toolF + `,"tool_choice":"required"`),
 		models: lines(`{"message":{"content":"{\"name\":\"f\",\"arguments\":{\"a\":1}}"},"done":true}`),
@@ -301,6 +303,18 @@ func TestGap16CallsAreNumberedAndNamed(t *testing.T) {
 	}
 	if len(seen) != 4 {
 		t.Errorf("four calls are named %v", seen)
+	}
+}
+
+func TestGap23ATextThatIsTooLongIsRefusedByItsOwnName(t *testing.T) {
+	upstream := watch(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusBadRequest)
+		_, _ = io.WriteString(w, `{"error":"the input length exceeds the context length"}`)
+	})
+	g := inFront(t, ollamaadapter.Handler{}, upstream.address())
+	resp := g.do(t, t.Context(), http.MethodPost, "/v1/embeddings", `{"model":"m","input":"a"}`)
+	if param, code := failure(t, resp); resp.StatusCode != 400 || param != "input" || code != "context_length_exceeded" {
+		t.Errorf("%s, param %q, code %q", resp.Status, param, code)
 	}
 }
 
