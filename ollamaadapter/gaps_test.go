@@ -130,6 +130,7 @@ var gaps = []gap{
 	{number: 20, name: "an effort nobody knows is refused", body: saying(`"reasoning_effort":"CANARY"`), status: 400, param: "reasoning_effort", code: "invalid_value"},
 	{number: 21, name: "a client's stops are sent as they are, and the model file's not added", body: saying(`"stop":"END"`), sees: []string{`"options":{"stop":["END"]}`}},
 	{number: 21, name: "none to stop at leaves the model file's", body: saying(`"stop":["",""]`), sees: []string{hiToM}, unseen: []string{"stop"}},
+	{number: 21, name: "nor does an empty one among Ollama's own options end every answer", body: saying(`"options":{"stop":""}`), sees: []string{hiToM}, unseen: []string{"stop"}},
 	{number: 22, name: "a prompt can go without a template", path: "/v1/completions", body: `{"model":"m","prompt":"a","raw":true}`, sees: []string{`"raw":true`}},
 	{number: 22, name: "a model that thinks is told not to", path: "/v1/completions", models: able("m", "thinking"), body: `{"model":"m","prompt":"a"}`, sees: []string{`"think":false`}},
 	{number: 22, name: "probabilities are returned in the lists of old", path: "/v1/completions", body: `{"model":"m","prompt":"a","logprobs":0}`,
