@@ -299,6 +299,8 @@ func TestPeerModels(t *testing.T) {
 			`{"id":"asked","object":"model","created":1700000000,"owned_by":"library"}`},
 		{"a namespace is the owner", catalog.Model{Tag: ollama.Tag{Name: "jo/n:7b", ModifiedAt: modified}},
 			`{"id":"asked","object":"model","created":1700000000,"owned_by":"jo"}`},
+		{"a registry is no owner", catalog.Model{Tag: ollama.Tag{Name: "hf.co/jo/n:7b", ModifiedAt: modified}},
+			`{"id":"asked","object":"model","created":1700000000,"owned_by":"jo"}`},
 		{"context and abilities are told, which Ollama's own list does not have", catalog.Model{
 			Tag: ollama.Tag{Name: "m:latest"}, Known: true, Capabilities: []string{"completion", "tools"}, ContextLength: 40960},
 			`{"id":"asked","object":"model","created":0,"owned_by":"library","context_length":40960,"capabilities":["completion","tools"]}`},
