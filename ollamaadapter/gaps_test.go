@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -333,6 +334,14 @@ func TestGap25IDsDoNotCollideAndTheFingerprintIsOfTheModel(t *testing.T) {
 	}
 	if len(ids) != 3 || len(fingerprints) != 2 {
 		t.Errorf("three answers of two models have ids %v, fingerprints %v", ids, fingerprints)
+	}
+}
+
+func TestGap26AFullQueueSaysWhenToComeAgain(t *testing.T) {
+	g, _ := overheard(t, "", failing(503, "server busy, please try again.  maximum pending requests exceeded"))
+	resp := g.post(t, saying(``))
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); resp.StatusCode != 503 || err != nil || seconds < 1 {
+		t.Errorf("%s, Retry-After %q", resp.Status, resp.Header.Get("Retry-After"))
 	}
 }
 
