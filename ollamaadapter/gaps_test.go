@@ -378,6 +378,21 @@ func TestGap29AModelThatLoads(t *testing.T) {
 	})
 }
 
+func TestGap29AModelThatLoadsHasAHeartbeat(t *testing.T) {
+	loaded := make(chan struct{})
+	g, _ := start(t, parsed(t, "heartbeat 10ms"), answers(ollamatest.Answer{Content: []string{"hi"}, Pace: loaded}))
+	events := eventsOf(g.post(t, saying(`"stream":true`))) // the headers come with the first beat
+	for range 3 {
+		if data := events.next(t); !strings.Contains(data, `"choices":[{"index":0,"delta":{`) || told(t, data) != "role assistant" && told(t, data) != "" {
+			t.Fatalf("a heartbeat is %s", data)
+		}
+	}
+	close(loaded)
+	if got := strings.Join(events.story(t), " "); !strings.HasSuffix(got, "hi finish stop [DONE]") {
+		t.Errorf("after the heartbeats came %q", got)
+	}
+}
+
 func TestGap30OllamaSeesNoStrangersHeaders(t *testing.T) {
 	g, upstream := overheard(t, "", []ollamatest.Model{ollamatest.Says("m", "hi")})
 	resp := g.post(t, saying(``), "Authorization", "Bearer CANARY", "Origin", "https://CANARY.example", "Cookie", "CANARY")
