@@ -95,7 +95,7 @@ func (h *Handler) fetch(w http.ResponseWriter, out *http.Request, next caddyhttp
 	case cut:
 		return nil, false, incomplete(out, translate.ErrCutShort)
 	case answer.status != http.StatusOK:
-		return nil, false, h.upstreamFault(w, out, answer)
+		return nil, false, h.upstreamFault(w, out, out.URL.Path, answer)
 	}
 	return answer.body.Bytes(), false, nil
 }
@@ -128,9 +128,10 @@ func incomplete(r *http.Request, err error) error {
 	return caddyhttp.Error(status, fault)
 }
 
-// upstreamFault is the answer when the upstream refused or failed.
-func (h *Handler) upstreamFault(w http.ResponseWriter, r *http.Request, answer *upstreamAnswer) error {
-	status, fault := translate.UpstreamFault(answer.status, answer.body.Bytes())
+// upstreamFault is the answer when the upstream, asked at one of its paths, refused
+// or failed.
+func (h *Handler) upstreamFault(w http.ResponseWriter, r *http.Request, path string, answer *upstreamAnswer) error {
+	status, fault := translate.UpstreamFault(path, answer.status, answer.body.Bytes())
 	rec := record.From(r.Context())
 	switch {
 	case fault.Code == openai.CodeModelNotFound:

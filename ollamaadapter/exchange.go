@@ -81,7 +81,7 @@ func (h *Handler) choice(d *delivery, r *http.Request, next caddyhttp.Handler, e
 	case upstream.status == 0 && !cut:
 		return true, d.fail(r, nobodyAnswered())
 	case upstream.status != 0 && upstream.status != http.StatusOK:
-		return true, d.fail(r, h.upstreamFault(d.client, r, upstream))
+		return true, d.fail(r, h.upstreamFault(d.client, r, exchange.Path, upstream))
 	default:
 		err = d.closeChoice()
 	}

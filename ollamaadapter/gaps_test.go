@@ -37,7 +37,7 @@ type gap struct {
 const (
 	calledTools = `{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":""}}]}`
 	toolF       = `"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{}}}}]`
-	hiToM       = `"model":"m","messages":[{"role":"user","content":"hi"}],"stream":false`
+	hiToM       = `"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true`
 )
 
 var gaps = []gap{
@@ -270,7 +270,9 @@ func overheard(t *testing.T, options string, models []ollamatest.Model) (*gatewa
 		w.CloseClientConnections()
 		w.Close()
 	})
-	return inFront(t, parsed(t, options), w.address()), w
+	adapter := parsed(t, options)
+	adapter.CoalesceLoads = new(bool) // loads are no matter of the dialect
+	return inFront(t, adapter, w.address()), w
 }
 
 // lines is a model that answers with these lines.

@@ -2,8 +2,10 @@ package ollamaadapter
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -97,7 +99,13 @@ func tooLarge() error {
 // upstreamRequest makes the request for Ollama from constants and body; of the
 // client's it keeps the context, the request id and the trace.
 func upstreamRequest(r *http.Request, method, path string, body []byte) *http.Request {
-	out := r.WithContext(r.Context())
+	// reverse_proxy keeps its own in Caddy's variables of the request; net/http may
+	// still dial by those of one question when the next is asked
+	ctx := r.Context()
+	if vars, ok := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
+		ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, maps.Clone(vars))
+	}
+	out := r.WithContext(ctx)
 	out.Method = method
 	out.URL = &url.URL{Path: path}
 	out.RequestURI = path

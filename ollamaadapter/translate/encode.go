@@ -32,13 +32,15 @@ func (c *chatRequest) encode() ([]byte, error) {
 	for _, m := range c.messages {
 		size += len(m.content) + len(m.thinking) + len(m.toolCalls) + 64
 	}
-	body := append(make([]byte, 0, size), `{"messages":[`...)
+	body := appendText(append(make([]byte, 0, size), `{"model":`...), c.Model)
+	rest := fields[len(body):]
+	body = append(body, `,"messages":[`...)
 	for i := range c.messages {
 		if i > 0 {
 			body = append(body, ',')
 		}
 		body = appendOrdered(body, c.messages[i].object())
 	}
-	body = append(body, "],"...)
-	return append(body, fields[1:]...), nil
+	body = append(body, ']')
+	return append(body, rest...), nil
 }

@@ -18,7 +18,9 @@ import (
 //
 // Ollama's text is not passed on: it names internals, and repeats the client's
 // input.
-func UpstreamFault(status int, body []byte) (int, *openai.Error) {
+//
+// path is the one of Ollama's API that was asked.
+func UpstreamFault(path string, status int, body []byte) (int, *openai.Error) {
 	text := strings.ToLower(upstreamText(body))
 	switch status {
 	case http.StatusNotFound:
@@ -29,7 +31,14 @@ func UpstreamFault(status int, body []byte) (int, *openai.Error) {
 		}
 		return http.StatusNotFound, ModelNotFound()
 	case http.StatusBadRequest:
-		return http.StatusBadRequest, badRequest(text)
+		fault := badRequest(text)
+		if path == "/api/embed" && fault.Param == "" { // its answer to every failure of its own
+			return http.StatusBadGateway, openai.ErrorOf(http.StatusBadGateway)
+		}
+		if fault.Code == openai.CodeContextLength {
+			fault.Param = inputOf[path]
+		}
+		return http.StatusBadRequest, fault
 	case http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return status, openai.ErrorOf(status)
 	case http.StatusTooManyRequests: // a cloud-hosted model's limit
@@ -38,6 +47,9 @@ func UpstreamFault(status int, body []byte) (int, *openai.Error) {
 		return http.StatusBadGateway, openai.ErrorOf(http.StatusBadGateway)
 	}
 }
+
+// inputOf is the field that holds what a model is to read.
+var inputOf = map[string]string{"/api/chat": "messages", "/api/generate": "prompt", "/api/embed": "input"}
 
 // ModelNotFound is the one wording for a model that is not there, or not for this client.
 func ModelNotFound() *openai.Error {
@@ -58,6 +70,8 @@ func badRequest(text string) *openai.Error {
 		e.Message, e.Param, e.Code = tooLong(text), "messages", openai.CodeContextLength
 	case strings.Contains(text, "does not support tools"):
 		e.Message, e.Param, e.Code = "the model does not support tools", "tools", openai.CodeUnsupported
+	case strings.Contains(text, "does not support embed"):
+		e.Message, e.Param, e.Code = "the model makes no embeddings", "model", openai.CodeUnsupported
 	case strings.Contains(text, "does not support insert"):
 		e.Message, e.Param, e.Code = "the model cannot fill in before a suffix", "suffix", openai.CodeUnsupported
 	case strings.Contains(text, "does not support generate"):

@@ -50,7 +50,7 @@ func TestUpstreamFault(t *testing.T) {
 		{"no answer at all", 0, ``, 502, "", openai.CodeUpstream},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			status, e := translate.UpstreamFault(test.upstream, []byte(test.body))
+			status, e := translate.UpstreamFault("/api/chat", test.upstream, []byte(test.body))
 			if status != test.status || e.Param != test.param || e.Code != test.code {
 				t.Errorf("status %d, param %q, code %q; want %d, %q, %q", status, e.Param, e.Code, test.status, test.param, test.code)
 			}

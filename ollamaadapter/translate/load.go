@@ -42,6 +42,11 @@ func loadRequest(path string, settings Settings, options map[string]any) jsontex
 
 // maxTokens are the tokens that a choice may have by its options; 0: any number.
 func maxTokens(options map[string]any) int {
-	n, _ := options["num_predict"].(int64)
-	return max(0, int(n))
+	switch n := options["num_predict"].(type) {
+	case int64:
+		return max(0, int(n))
+	case float64: // the server's, out of Caddy's JSON
+		return max(0, int(n))
+	}
+	return 0
 }

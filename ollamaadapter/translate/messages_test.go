@@ -59,7 +59,7 @@ func TestMessages(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := native(t, talk(test.in), translate.Settings{})
-			if want := `{"messages":[` + test.want + `],"model":"m","stream":true}`; got != want {
+			if want := `{"model":"m","messages":[` + test.want + `],"stream":true}`; got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})
@@ -206,7 +206,7 @@ func TestMergeSystem(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := native(t, talk(test.in), translate.Settings{MergeSystem: true})
-			if want := `{"messages":[` + test.want + `],"model":"m","stream":true}`; got != want {
+			if want := `{"model":"m","messages":[` + test.want + `],"stream":true}`; got != want {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 		})

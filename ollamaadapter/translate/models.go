@@ -20,10 +20,12 @@ func Model(name string, m catalog.Model) openai.Model {
 	}
 }
 
-// owner is the namespace of a model's name, `library` if it has none.
+// owner is the namespace of a model's name, [host/][namespace/]model[:tag]; `library`
+// if it has none.
 func owner(name string) string {
-	if namespace, _, found := strings.Cut(name, "/"); found {
-		return namespace
+	parts := strings.Split(name, "/")
+	if len(parts) == 1 {
+		return "library"
 	}
-	return "library"
+	return parts[len(parts)-2]
 }

@@ -47,11 +47,16 @@ func askedOptions(req *openai.Sampling) (map[string]any, error) {
 	}); err != nil {
 		return nil, err
 	}
-	// an empty sequence would end every answer before its first word
-	if stop := slices.DeleteFunc(slices.Clone(req.Stop), func(s string) bool { return s == "" }); len(stop) > 0 {
-		options["stop"] = []string(stop)
+	if stop := sequences(req.Stop); len(stop) > 0 {
+		options["stop"] = stop
 	}
 	return options, nil
+}
+
+// sequences are those that can end an answer: an empty one would end every answer
+// before its first word.
+func sequences(stop openai.Stop) []string {
+	return slices.DeleteFunc(slices.Clone([]string(stop)), func(s string) bool { return s == "" })
 }
 
 // field is a numeric field of a request, the option it becomes, and its range.
@@ -86,7 +91,10 @@ func nativeOption(name string, value jsontext.Value) (any, error) {
 		if json.Unmarshal(value, &stop) != nil {
 			return nil, wrongType("options.stop")
 		}
-		return []string(stop), nil
+		if sound := sequences(stop); len(sound) > 0 {
+			return sound, nil
+		}
+		return nil, nil
 	}
 	if !ollama.KnownOption(name) {
 		return nil, nil

@@ -46,8 +46,8 @@ func TestPeerChatAnswer(t *testing.T) {
 		{"finish_reason", "load is a stop, because SDKs do not know it", done(`"content":"hi"`, `,"done_reason":"load"`), hi},
 		{"finish_reason", "so is unload", done(`"content":"hi"`, `,"done_reason":"unload"`), hi},
 		{"finish_reason", "so is none at all, where Ollama says null", done(`"content":"hi"`, ``), hi},
-		{"usage", "counts left out are zero", `{"message":{"content":"hi"},"done":true}`,
-			answer(`"message":{"role":"assistant","content":"hi","refusal":null},"logprobs":null,"finish_reason":"stop"`, `{"prompt_tokens":0,"completion_tokens":0,"total_tokens":0}`)},
+		{"usage", "a count left out is that of the lines", `{"message":{"content":"hi"},"done":true}`,
+			answer(`"message":{"role":"assistant","content":"hi","refusal":null},"logprobs":null,"finish_reason":"stop"`, `{"prompt_tokens":0,"completion_tokens":1,"total_tokens":1}`)},
 		{"usage", "what was cached is told where Ollama tells it", strings.Replace(done(`"content":"hi"`, stop), counts, counts+`,"prompt_eval_cached_count":1`, 1),
 			strings.Replace(hi, `"total_tokens":5`, `"total_tokens":5,"prompt_tokens_details":{"cached_tokens":1}`, 1)},
 	} {
@@ -147,7 +147,7 @@ func TestPeerErrors(t *testing.T) {
 		{"401 tells of our own set-up", 401, `{"error":"unauthorized"}`, 502, `"type":"server_error","param":null,"code":"upstream_error"`},
 	} {
 		t.Run("errors: "+test.name, func(t *testing.T) {
-			status, e := translate.UpstreamFault(test.upstream, []byte(test.body))
+			status, e := translate.UpstreamFault("/api/chat", test.upstream, []byte(test.body))
 			if got := string(e.JSON()); status != test.status || !strings.Contains(got, test.want) || strings.Contains(got, canary) {
 				t.Errorf("%d: %s\nwant %d: %s", status, got, test.status, test.want)
 			}
@@ -186,19 +186,19 @@ func textForm(t *testing.T, fields string) translate.AnswerForm {
 	return exchange.Answer
 }
 
-// answered is what a client gets for Ollama's lines: the last one whole, or events.
+// answered is what a client gets for Ollama's lines: a whole answer, or events.
 func answered(t *testing.T, form translate.AnswerForm, streamed bool, lines ...string) string {
 	t.Helper()
 	if !streamed {
 		w := translate.NewWhole(identity, form)
-		if err := w.Add([]byte(lines[len(lines)-1])); err != nil {
+		if _, err := w.Write([]byte(strings.Join(lines, "\n"))); err != nil {
 			t.Fatal(err)
 		}
-		data, err := json.Marshal(w.Completion())
+		body, err := w.CloseChoice()
 		if err != nil {
 			t.Fatal(err)
 		}
-		return string(data)
+		return string(body)
 	}
 	stream := translate.NewStream(identity, form)
 	events, err := stream.Write([]byte(strings.Join(lines, "\n") + "\n"))

@@ -4,8 +4,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
@@ -22,7 +20,7 @@ type peerRequest struct {
 
 // said is what Ollama gets of these messages, in its own form.
 func said(messages string) string {
-	return `{"model":"m","messages":[` + messages + `],"stream":false}`
+	return `{"model":"m","messages":[` + messages + `],"stream":true}`
 }
 
 // plus is what Ollama gets of asking, with these members besides.
@@ -30,7 +28,7 @@ func plus(members string) string {
 	if members != "" {
 		members = "," + members
 	}
-	return `{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":false` + members + `}`
+	return `{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true` + members + `}`
 }
 
 // runPeerRequests runs cases of which the model can think, so that no wish for
@@ -77,7 +75,7 @@ func TestPeerMessages(t *testing.T) {
 	invalid, missing, wrong := openai.CodeInvalidValue, openai.CodeMissing, openai.CodeInvalidType
 	runPeerRequests(t, []peerRequest{
 		{"model", "a name goes on as it was written", `{"model":"Jo/Name:7B-Q4","messages":[{"role":"user","content":"hi"}]}`,
-			`{"model":"Jo/Name:7B-Q4","messages":[{"role":"user","content":"hi"}],"stream":false}`, "", ""},
+			`{"model":"Jo/Name:7B-Q4","messages":[{"role":"user","content":"hi"}],"stream":true}`, "", ""},
 		{"messages=[]", "an empty conversation is refused, because Ollama would only load the model", talk(``), "", "messages", missing},
 		{"messages=[]", "so is none at all", `{"model":"m"}`, "", "messages", missing},
 		{"messages=[]", "so is null", `{"model":"m","messages":null}`, "", "messages", missing},
@@ -188,7 +186,7 @@ func TestPeerChatFields(t *testing.T) {
 		{"logprobs, top_logprobs", "others than the chosen are refused without the chosen, as OpenAI does", asking(`"top_logprobs":3`), "", "top_logprobs", invalid},
 		{"logprobs, top_logprobs", "more than Ollama has are refused", asking(`"logprobs":true,"top_logprobs":21`), "", "top_logprobs", invalid},
 		{"stream", "no stream is said in so many words, because Ollama streams by itself", asking(``), plus(``), "", ""},
-		{"stream", "a stream is a stream", asking(`"stream":true`), strings.Replace(plus(``), `"stream":false`, `"stream":true`, 1), "", ""},
+		{"stream", "a stream is a stream", asking(`"stream":true`), strings.Replace(plus(``), `"stream":true`, `"stream":true`, 1), "", ""},
 		{"stream_options.include_usage", "Ollama always tells, so it is not asked", asking(`"stream_options":{"include_usage":true}`), plus(``), "", ""},
 		{"_debug_render_only", "no client is shown a model's template", asking(`"_debug_render_only":true`), plus(``), "", ""},
 
@@ -215,7 +213,7 @@ func TestPeerChatFields(t *testing.T) {
 }
 
 func TestPeerTextRequest(t *testing.T) {
-	asked := func(prompt string) string { return `{"model":"m","prompt":"` + prompt + `","stream":false` }
+	asked := func(prompt string) string { return `{"model":"m","prompt":"` + prompt + `","stream":true` }
 	for _, test := range []struct {
 		row, name, body string
 		want            []string // the JSON for Ollama, choice by choice
@@ -227,7 +225,7 @@ func TestPeerTextRequest(t *testing.T) {
 		{"prompt", "token numbers are refused, because Ollama takes none", `{"prompt":[1,2]}`, nil, "prompt", openai.CodeUnsupported},
 		{"prompt", "a missing one is refused, because Ollama would only load the model", `{}`, nil, "prompt", openai.CodeMissing},
 		{"prompt", "so is an empty one", `{"prompt":""}`, nil, "prompt", openai.CodeMissing},
-		{"suffix", "it goes on", `{"prompt":"a","suffix":"z"}`, []string{`{"model":"m","prompt":"a","suffix":"z","stream":false}`}, "", ""},
+		{"suffix", "it goes on", `{"prompt":"a","suffix":"z"}`, []string{`{"model":"m","prompt":"a","suffix":"z","stream":true}`}, "", ""},
 		{"logprobs", "a number asks for that many besides the chosen one", `{"prompt":"a","logprobs":2}`, []string{asked("a") + `,"logprobs":true,"top_logprobs":2}`}, "", ""},
 		{"logprobs", "zero asks for the chosen one, where Ollama gives none", `{"prompt":"a","logprobs":0}`, []string{asked("a") + `,"logprobs":true}`}, "", ""},
 		{"logprobs", "more than OpenAI has are refused", `{"prompt":"a","logprobs":6}`, nil, "logprobs", openai.CodeInvalidValue},
@@ -281,12 +279,12 @@ func TestPeerEmbedRequest(t *testing.T) {
 		{"user", "it is no business of a model's", `{"input":"a","user":"u"}`, `{"model":"","input":["a"],"truncate":false}`, "", ""},
 	} {
 		t.Run(test.row+": "+test.name, func(t *testing.T) {
-			out, err := translate.EmbedRequest(embedding(t, test.body))
+			out, err := translate.EmbedRequest(embedding(t, test.body), translate.Settings{})
 			if test.code != "" {
 				wantRefusal(t, err, test.param, test.code)
 				return
 			}
-			if data, errJSON := json.Marshal(out); err != nil || errJSON != nil || string(data) != test.want {
+			if data, errJSON := translate.Encode(out.Requests[0]); err != nil || errJSON != nil || string(data) != test.want {
 				t.Errorf("%v, %v: got %s, want %s", err, errJSON, data, test.want)
 			}
 		})

@@ -234,6 +234,9 @@ func (r *reader) settle(resp *ollama.ChatResponse) error {
 	if r.form.OneCall && r.calls > 0 {
 		resp.Message.ToolCalls = nil
 	}
+	if r.form.Reasoning == ReasoningHidden && (resp.Message.Thinking != "" || resp.Message.Content == "") {
+		resp.Logprobs = nil // of tokens that are hidden
+	}
 	return r.form.settleCalls(resp)
 }
 

@@ -175,12 +175,17 @@ func choices(n *int64) int {
 // optionsOf are the options of one of several choices: with one seed they would be
 // one choice several times.
 func optionsOf(options map[string]any, choice int) map[string]any {
-	seed, ok := options["seed"].(int64)
-	if !ok || choice == 0 {
+	if choice == 0 {
 		return options
 	}
-	options = maps.Clone(options)
-	options["seed"] = seed + int64(choice)
+	switch seed := options["seed"].(type) {
+	case int64:
+		options = maps.Clone(options)
+		options["seed"] = seed + int64(choice)
+	case float64: // the server's, out of Caddy's JSON
+		options = maps.Clone(options)
+		options["seed"] = seed + float64(choice)
+	}
 	return options
 }
 

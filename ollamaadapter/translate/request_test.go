@@ -79,7 +79,7 @@ func asking(fields string) string {
 }
 
 func TestChatRequestFields(t *testing.T) {
-	const plain = `{"messages":[{"role":"user","content":"hi"}],"model":"m","stream":true`
+	const plain = `{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true`
 	for _, test := range []struct{ name, fields, want string }{
 		{"what the client leaves open stays open", ``, `}`},
 		{"temperature", `"temperature":0.5`, `,"options":{"temperature":0.5}}`},

@@ -62,8 +62,9 @@ type resolver struct {
 	nodes int
 }
 
-// resolve returns value with its references replaced. path holds those that are
-// being replaced: one that comes again is a recursion and is only named.
+// resolve returns a schema, or a list of some, with its references replaced. path
+// holds those that are being replaced: one that comes again is a recursion and is
+// only named.
 func (r *resolver) resolve(value any, path []string) any {
 	if r.nodes++; r.nodes > maxSchemaNodes {
 		return value
@@ -75,10 +76,17 @@ func (r *resolver) resolve(value any, path []string) any {
 		}
 		out := make(object, 0, len(v))
 		for _, m := range v {
-			if m.name == "$defs" || m.name == "definitions" {
+			switch m.name {
+			case "$defs", "definitions":
 				continue // put in place where they are used
+			case "properties", "patternProperties", "dependentSchemas":
+				m.value = r.resolveNamed(m.value, path)
+			case "default", "const", "enum", "examples", "required":
+				// values, whatever they look like
+			default:
+				m.value = r.resolve(m.value, path)
 			}
-			out = append(out, member{m.name, r.resolve(m.value, path)})
+			out = append(out, m)
 		}
 		return out
 	case []any:
@@ -90,6 +98,19 @@ func (r *resolver) resolve(value any, path []string) any {
 	default:
 		return value
 	}
+}
+
+// resolveNamed does the same for schemas by names of the schema's author.
+func (r *resolver) resolveNamed(value any, path []string) any {
+	named, ok := value.(object)
+	if !ok {
+		return value
+	}
+	out := make(object, len(named))
+	for i, m := range named {
+		out[i] = member{m.name, r.resolve(m.value, path)}
+	}
+	return out
 }
 
 func (r *resolver) dereference(from object, ref string, path []string) any {
@@ -151,7 +172,9 @@ func (f folder) fold(in object, name string, root bool) object {
 		case "description", "items":
 			out.set(m.name, m.value)
 		case "enum":
-			if !root {
+			if root {
+				note(m)
+			} else {
 				out.set(m.name, m.value)
 			}
 		case "const":
