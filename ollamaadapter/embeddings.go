@@ -22,13 +22,17 @@ func (h *Handler) serveEmbeddings(w http.ResponseWriter, r *http.Request, next c
 		return refused(err)
 	}
 	asked := cmp.Or(req.Model, h.DefaultModel)
-	upstream, err := h.resolve(r, next, asked)
+	model, err := h.permitted(r, asked)
 	if err != nil {
 		return err
 	}
 	native, err := translate.EmbedRequest(req)
 	if err != nil {
 		return refused(err)
+	}
+	upstream, err := h.reach(r, next, asked, model)
+	if err != nil {
+		return err
 	}
 	rules := h.policy.For(upstream.name)
 	native.Model = upstream.name
