@@ -78,7 +78,7 @@ func checkText(req *openai.TextRequest) error {
 		return unsupported("prompt", "token numbers are not supported by this server; send text")
 	case len(req.Prompt.Texts) == 0:
 		return missing("prompt")
-	case n < 1 || n*len(req.Prompt.Texts) > maxChoices:
+	case n < 1 || n > maxChoices/len(req.Prompt.Texts):
 		return invalid("n", "prompts times n must lie between 1 and 8")
 	case req.BestOf != nil && int(*req.BestOf) != n:
 		return unsupported("best_of", "not supported by this server")

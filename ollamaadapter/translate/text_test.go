@@ -71,6 +71,7 @@ func TestTextRequest(t *testing.T) {
 		{"an empty prompt among others", `{"prompt":["a",""]}`, "prompt"},
 		{"token numbers", `{"prompt":[1,2]}`, "prompt"},
 		{"too many", `{"prompt":["a","b","c"],"n":3}`, "n"},
+		{"so many that a product of 64 bits is 0", `{"prompt":["a","b","c","d","e","f","g","h"],"n":2305843009213693952}`, "n"},
 		{"none", `{"prompt":"a","n":0}`, "n"},
 		{"the best of many", `{"prompt":"a","best_of":3}`, "best_of"},
 		{"a bias", `{"prompt":"a","logit_bias":{"1":1}}`, "logit_bias"},
