@@ -28,11 +28,19 @@ func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request, next caddyht
 	rec.ConversationID = conversationID(r, req)
 	w.Header().Set("X-Conversation-Id", rec.ConversationID)
 	asked := cmp.Or(req.Model, h.DefaultModel)
-	upstream, err := h.resolve(r, next, asked)
+	model, err := h.permitted(r, asked)
 	if err != nil {
 		return err
 	}
-	exchange, err := translate.ChatRequest(req, h.settings(upstream))
+	draft, err := translate.DraftChat(req)
+	if err != nil {
+		return refused(err)
+	}
+	upstream, err := h.reach(r, next, asked, model)
+	if err != nil {
+		return err
+	}
+	exchange, err := draft.For(h.settings(upstream))
 	if err != nil {
 		return refused(err)
 	}
@@ -57,11 +65,19 @@ func (h *Handler) serveText(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	rec.Stream = req.Stream
 	asked := cmp.Or(req.Model, h.DefaultModel)
-	upstream, err := h.resolve(r, next, asked)
+	model, err := h.permitted(r, asked)
 	if err != nil {
 		return err
 	}
-	exchange, err := translate.TextRequest(req, h.settings(upstream))
+	draft, err := translate.DraftText(req)
+	if err != nil {
+		return refused(err)
+	}
+	upstream, err := h.reach(r, next, asked, model)
+	if err != nil {
+		return err
+	}
+	exchange, err := draft.For(h.settings(upstream))
 	if err != nil {
 		return refused(err)
 	}
@@ -74,16 +90,32 @@ func (h *Handler) serveText(w http.ResponseWriter, r *http.Request, next caddyht
 
 // resolve finds the model that a client means by a name, if it may have it.
 func (h *Handler) resolve(r *http.Request, next caddyhttp.Handler, asked string) (upstream, error) {
+	model, err := h.permitted(r, asked)
+	if err != nil {
+		return upstream{}, err
+	}
+	return h.reach(r, next, asked, model)
+}
+
+// permitted finds the model as far as the configuration says, without a question to
+// the upstream.
+func (h *Handler) permitted(r *http.Request, asked string) (model string, err error) {
 	if asked == "" {
-		return upstream{}, refused(&openai.Error{
+		return "", refused(&openai.Error{
 			Message: "missing", Type: openai.TypeInvalidRequest, Param: "model", Code: openai.CodeMissing,
 		})
 	}
 	record.From(r.Context()).RequestModel = asked[:min(len(asked), 256)]
 	model, allowed := h.policy.Resolve(asked, nil)
 	if !allowed {
-		return upstream{}, modelNotFound(r)
+		return "", modelNotFound(r)
 	}
+	return model, nil
+}
+
+// reach asks the upstream about a permitted model, and refuses one that turns out to
+// run elsewhere.
+func (h *Handler) reach(r *http.Request, next caddyhttp.Handler, asked, model string) (upstream, error) {
 	u := h.upstream(r, next, model)
 	if u.model.RemoteHost != "" && !h.policy.MayLeave(asked, model) {
 		return upstream{}, modelNotFound(r)

@@ -24,14 +24,18 @@ func (h *Handler) serveEmbeddings(w http.ResponseWriter, r *http.Request, next c
 		return refused(err)
 	}
 	asked := cmp.Or(req.Model, h.DefaultModel)
-	upstream, err := h.resolve(r, next, asked)
+	model, err := h.permitted(r, asked)
 	if err != nil {
 		return err
 	}
-	exchange, err := translate.EmbedRequest(req, h.settings(upstream))
-	if err != nil {
+	if err := translate.CheckEmbedding(req); err != nil {
 		return refused(err)
 	}
+	upstream, err := h.reach(r, next, asked, model)
+	if err != nil {
+		return err
+	}
+	exchange := translate.EmbedRequest(req, h.settings(upstream))
 	return h.exchange(w, r, next, exchange, translate.NewObject(func(body []byte) ([]byte, translate.Summary, error) {
 		list, summary, err := translate.Embeddings(body, req, asked)
 		if err != nil {

@@ -27,11 +27,11 @@ func translated(b *testing.B, body []byte) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	exchange, err := translate.ChatRequest(req, translate.Settings{Model: req.Model, Features: ollama.Newest})
+	out, err := exchange(req, translate.Settings{Model: req.Model, Features: ollama.Newest})
 	if err != nil {
 		b.Fatal(err)
 	}
-	if _, err := translate.Encode(exchange.Requests[0]); err != nil {
+	if _, err := translate.Encode(out.Requests[0]); err != nil {
 		b.Fatal(err)
 	}
 }

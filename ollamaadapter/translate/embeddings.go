@@ -16,34 +16,39 @@ import (
 // maxInputs is how many texts one request may have; OpenAI's own bound.
 const maxInputs = 2048
 
-// EmbedRequest turns a decoded request for embeddings into Ollama's. Of the server's
-// options only those that a model is loaded with concern it.
-func EmbedRequest(req *openai.EmbeddingRequest, settings Settings) (*Exchange, error) {
+// CheckEmbedding checks a decoded request for embeddings. Its error is an
+// *openai.Error that names the field at fault.
+func CheckEmbedding(req *openai.EmbeddingRequest) error {
 	switch {
 	case req.Input.Tokens:
-		return nil, unsupported("input", "token numbers are not supported by this server; send text")
+		return unsupported("input", "token numbers are not supported by this server; send text")
 	case len(req.Input.Texts) == 0:
-		return nil, missing("input")
+		return missing("input")
 	case len(req.Input.Texts) > maxInputs:
-		return nil, invalid("input", "must have at most 2048 texts")
+		return invalid("input", "must have at most 2048 texts")
 	case req.EncodingFormat != "" && req.EncodingFormat != "float" && req.EncodingFormat != "base64":
-		return nil, invalid("encoding_format", "must be float or base64")
+		return invalid("encoding_format", "must be float or base64")
 	case req.Dimensions != nil && *req.Dimensions < 1:
-		return nil, invalid("dimensions", "must be at least 1")
+		return invalid("dimensions", "must be at least 1")
 	}
+	return nil
+}
+
+// EmbedRequest turns a checked request for embeddings into Ollama's. Of the server's
+// options only those that a model is loaded with concern it.
+func EmbedRequest(req *openai.EmbeddingRequest, settings Settings) *Exchange {
 	options := policy.LoadOptions(settings.Rules.Defaults)
 	exchange := &Exchange{
 		Path:      "/api/embed",
-		Answer:    AnswerForm{Choices: 1},
-		KeepAlive: settings.Rules.KeepAliveFor(req.KeepAlive.Seconds),
 		Load:      loadRequest("/api/embed", settings, options),
+		KeepAlive: settings.Rules.KeepAliveFor(req.KeepAlive.Seconds),
 	}
-	exchange.Requests = []any{&ollama.EmbedRequest{
+	exchange.add(&ollama.EmbedRequest{
 		Model: settings.Model, Input: req.Input.Texts, Dimensions: req.Dimensions,
 		// what is too long is refused, not cut: the vector of a cut text is another text's
 		Truncate: new(bool), Options: options, KeepAlive: exchange.KeepAlive,
-	}}
-	return exchange, nil
+	})
+	return exchange
 }
 
 // Embeddings turns the body of Ollama's answer into OpenAI's list.

@@ -25,11 +25,12 @@ func TestEmbedRequest(t *testing.T) {
 		{"several", `{"input":["a","b"],"dimensions":8,"user":"x"}`, `{"model":"","input":["a","b"],"truncate":false,"dimensions":8}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			out, err := translate.EmbedRequest(embedding(t, test.body), translate.Settings{})
+			req := embedding(t, test.body)
+			err := translate.CheckEmbedding(req)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if data, _ := translate.Encode(out.Requests[0]); string(data) != test.want {
+			if data, _ := translate.Encode(translate.EmbedRequest(req, translate.Settings{}).Requests[0]); string(data) != test.want {
 				t.Errorf("got %s, want %s", data, test.want)
 			}
 		})
@@ -44,7 +45,7 @@ func TestEmbedRequest(t *testing.T) {
 		{"no dimensions", `{"input":"a","dimensions":0}`, "dimensions"},
 	} {
 		t.Run(test.name+" is refused", func(t *testing.T) {
-			_, err := translate.EmbedRequest(embedding(t, test.body), translate.Settings{})
+			err := translate.CheckEmbedding(embedding(t, test.body))
 			if e := openaiError(t, err); e.Param != test.param {
 				t.Errorf("param %q, want %q", e.Param, test.param)
 			}

@@ -107,16 +107,23 @@ func TestOverflowIsAnErrorWhereOllamaCanSaySo(t *testing.T) {
 }
 
 func TestWhatAnOldOllamaDoesNotKnowIsRefused(t *testing.T) {
-	old := translate.Settings{Features: ollama.FeaturesOf("0.4.7"), CutOverflow: true}
+	old := translate.Settings{Model: "m", Features: ollama.FeaturesOf("0.4.7")}
 	for _, test := range []struct{ name, fields, param string }{
 		{"a schema", `"response_format":{"type":"json_schema","json_schema":{"schema":{}}}`, "response_format"},
 		{"a call that is required", `"tool_choice":"required","tools":[{"type":"function","function":{"name":"f"}}]`, "tool_choice"},
 		{"logprobs", `"logprobs":true`, "logprobs"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			// anything but the zero value, which the cases elsewhere take for the newest
-			old.Features.Think = true
-			if e := refusal(t, asking(test.fields), old); e.Param != test.param || e.Code != "unsupported_parameter" {
+			req, err := translate.DecodeChat([]byte(asking(test.fields)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			draft, err := translate.DraftChat(req)
+			if err != nil {
+				t.Fatalf("refused for any Ollama: %v", err)
+			}
+			_, err = draft.For(old)
+			if e := openaiError(t, err); e.Param != test.param || e.Code != "unsupported_parameter" {
 				t.Errorf("param %q, code %q", e.Param, e.Code)
 			}
 		})
@@ -153,11 +160,11 @@ func TestACutConversationIsNoticed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			exchange, err := translate.ChatRequest(req, test.settings)
+			out, err := exchange(req, test.settings)
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := exchange.WasCut(test.summary); got != test.want {
+			if got := out.WasCut(test.summary); got != test.want {
 				t.Errorf("cut: %t, want %t", got, test.want)
 			}
 		})

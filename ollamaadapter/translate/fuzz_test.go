@@ -66,7 +66,7 @@ func FuzzDecodeChat(f *testing.F) {
 		if err == nil {
 			settings := translate.Settings{Model: "m", MergeSystem: mergeSystem, Features: ollama.Newest,
 				Rules: policy.Rules{Defaults: map[string]any{"temperature": 0.7}}}
-			out, errOut := translate.ChatRequest(req, settings)
+			out, errOut := exchange(req, settings)
 			if err = errOut; err == nil {
 				if one := sent(t, out.Requests[0]); len(one.Messages) == 0 || one.Model == "" {
 					t.Fatalf("%+v would make Ollama load a model and say nothing", one)

@@ -120,7 +120,7 @@ func TestToolResultsAreNamed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			out, err := translate.ChatRequest(req, translate.Settings{})
+			out, err := exchange(req, translate.Settings{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,7 +173,7 @@ func TestMessageRefusals(t *testing.T) {
 		{"two objects for arguments", call(`"{}{\"CANARY\":1}"`), argumentsParam, openai.CodeInvalidValue},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := refusal(t, talk(test.in), translate.Settings{})
+			e := refusal(t, talk(test.in))
 			if e.Param != test.param || e.Code != test.code {
 				t.Errorf("param %q, code %q; want %q, %q", e.Param, e.Code, test.param, test.code)
 			}

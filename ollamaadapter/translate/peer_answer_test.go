@@ -162,11 +162,11 @@ func chatForm(t *testing.T, fields string) translate.AnswerForm {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exchange, err := translate.ChatRequest(req, complete(translate.Settings{}, req))
+	out, err := exchange(req, complete(translate.Settings{}, req))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return exchange.Answer
+	return out.Answer
 }
 
 // textForm is what a request for a completion says of its answer.
@@ -179,11 +179,15 @@ func textForm(t *testing.T, fields string) translate.AnswerForm {
 	if err != nil {
 		t.Fatal(err)
 	}
-	exchange, err := translate.TextRequest(req, translate.Settings{Model: "m", Features: ollama.Newest})
+	draft, err := translate.DraftText(req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return exchange.Answer
+	out, err := draft.For(translate.Settings{Model: "m", Features: ollama.Newest})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.Answer
 }
 
 // answered is what a client gets for Ollama's lines: a whole answer, or events.

@@ -46,7 +46,7 @@ func runPeerRequests(t *testing.T, cases []peerRequest) {
 			}
 			_, err := translate.DecodeChat([]byte(test.body))
 			if err == nil {
-				err = refusal(t, test.body, settings)
+				err = refusal(t, test.body)
 			}
 			wantRefusal(t, err, test.param, test.code)
 		})
@@ -279,12 +279,13 @@ func TestPeerEmbedRequest(t *testing.T) {
 		{"user", "it is no business of a model's", `{"input":"a","user":"u"}`, `{"model":"","input":["a"],"truncate":false}`, "", ""},
 	} {
 		t.Run(test.row+": "+test.name, func(t *testing.T) {
-			out, err := translate.EmbedRequest(embedding(t, test.body), translate.Settings{})
+			req := embedding(t, test.body)
+			err := translate.CheckEmbedding(req)
 			if test.code != "" {
 				wantRefusal(t, err, test.param, test.code)
 				return
 			}
-			if data, errJSON := translate.Encode(out.Requests[0]); err != nil || errJSON != nil || string(data) != test.want {
+			if data, errJSON := translate.Encode(translate.EmbedRequest(req, translate.Settings{}).Requests[0]); err != nil || errJSON != nil || string(data) != test.want {
 				t.Errorf("%v, %v: got %s, want %s", err, errJSON, data, test.want)
 			}
 		})

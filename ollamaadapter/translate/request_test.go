@@ -2,6 +2,7 @@ package translate_test
 
 import (
 	"maps"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -20,7 +21,7 @@ func native(t *testing.T, body string, settings translate.Settings) string {
 	if err != nil {
 		t.Fatalf("decoding %s: %v", body, err)
 	}
-	out, err := translate.ChatRequest(req, complete(settings, req))
+	out, err := exchange(req, complete(settings, req))
 	if err != nil {
 		t.Fatalf("translating %s: %v", body, err)
 	}
@@ -44,16 +45,24 @@ func sent(t *testing.T, native any) (req ollama.ChatRequest) {
 	return req
 }
 
-// refusal translates a body that decodes but is refused.
-func refusal(t *testing.T, body string, settings translate.Settings) *openai.Error {
+// exchange is a chat request for the upstream of these settings.
+func exchange(req *openai.ChatRequest, settings translate.Settings) (*translate.Exchange, error) {
+	draft, err := translate.DraftChat(req)
+	if err != nil {
+		return nil, err
+	}
+	return draft.For(settings)
+}
+
+// refusal drafts a request that decodes but is refused, whatever the upstream.
+func refusal(t *testing.T, body string) *openai.Error {
 	t.Helper()
 	req, err := translate.DecodeChat([]byte(body))
 	if err != nil {
 		t.Fatalf("decoding %s: %v", body, err)
 	}
-	out, err := translate.ChatRequest(req, complete(settings, req))
-	if err == nil {
-		t.Fatalf("accepted as %+v", out.Requests)
+	if _, err = translate.DraftChat(req); err == nil {
+		t.Fatalf("accepted: %s", body)
 	}
 	return openaiError(t, err)
 }
@@ -211,6 +220,7 @@ func TestChatRequestRefusals(t *testing.T) {
 		{"a tool that is no function", `"tools":[{"type":"CANARY","function":{"name":"f"}}]`, "tools[0].type", openai.CodeInvalidValue},
 		{"a tool without a name", `"tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"description":"CANARY"}}]`, "tools[1].function.name", openai.CodeMissing},
 		{"a tool whose parameters are no object", `"tools":[{"type":"function","function":{"name":"f","parameters":["CANARY"]}}]`, "tools[0].function.parameters", openai.CodeInvalidType},
+		{"a tool whose parameters are no object, though it may not be called", `"tool_choice":"none","tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g","parameters":"CANARY"}}]`, "tools[1].function.parameters", openai.CodeInvalidType},
 		{"a format nobody knows", `"response_format":{"type":"CANARY"}`, "response_format.type", openai.CodeInvalidValue},
 		{"a format without a type", `"response_format":{}`, "response_format.type", openai.CodeInvalidValue},
 		{"a schema format without a schema", `"response_format":{"type":"json_schema"}`, "response_format.json_schema.schema", openai.CodeMissing},
@@ -219,7 +229,7 @@ func TestChatRequestRefusals(t *testing.T) {
 		{"a reasoning effort nobody knows", `"reasoning_effort":"CANARY"`, "reasoning_effort", openai.CodeInvalidValue},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := refusal(t, asking(test.fields), translate.Settings{})
+			e := refusal(t, asking(test.fields))
 			if e.Param != test.param || e.Code != test.code || e.Type != openai.TypeInvalidRequest {
 				t.Errorf("param %q, code %q, type %q; want %q, %q", e.Param, e.Code, e.Type, test.param, test.code)
 			}
@@ -248,5 +258,36 @@ func TestChatRequestDefaultsYieldToTheClient(t *testing.T) {
 				t.Errorf("the defaults have become %v", defaults)
 			}
 		})
+	}
+}
+
+func TestADraftServesAnyUpstream(t *testing.T) {
+	body := `{"model":"m","seed":1,"n":2,"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"}],"tool_choice":"required",` + twoTools + `}`
+	req, err := translate.DecodeChat([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	draft, err := translate.DraftChat(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := complete(translate.Settings{MergeSystem: true}, req)
+	first, err := draft.For(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings.MergeSystem = false
+	if _, err := draft.For(settings); err != nil {
+		t.Fatal(err)
+	}
+	settings.MergeSystem = true
+	again, err := draft.For(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range first.Requests {
+		if got, want := sent(t, again.Requests[i]), sent(t, first.Requests[i]); !reflect.DeepEqual(got, want) {
+			t.Errorf("choice %d\ngot  %+v\nwant %+v", i, got, want)
+		}
 	}
 }

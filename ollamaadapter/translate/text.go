@@ -10,23 +10,38 @@ func DecodeText(body []byte) (*openai.TextRequest, error) {
 	return decode[openai.TextRequest](body)
 }
 
-// TextRequest turns a decoded request for a completion into Ollama's. The model's
-// template stays around the prompt, as Ollama's own /v1 has it, unless the client
-// asks for it raw.
-func TextRequest(req *openai.TextRequest, settings Settings) (*Exchange, error) {
-	if err := checkText(req, settings); err != nil {
+// TextDraft is a request for a completion, checked as a ChatDraft is.
+type TextDraft struct {
+	req     *openai.TextRequest
+	options map[string]any // as the client asks for them
+}
+
+// DraftText checks a decoded request for a completion, as DraftChat does.
+func DraftText(req *openai.TextRequest) (*TextDraft, error) {
+	if err := checkText(req); err != nil {
 		return nil, err
 	}
-	asked, err := askedOptions(&req.Sampling)
+	options, err := askedOptions(&req.Sampling)
 	if err != nil {
 		return nil, err
+	}
+	return &TextDraft{req, options}, nil
+}
+
+// For turns the draft into requests for this upstream, as ChatDraft.For does. The
+// model's template stays around the prompt, as Ollama's own /v1 has it, unless the
+// client asks for it raw.
+func (d *TextDraft) For(settings Settings) (*Exchange, error) {
+	req := d.req
+	if req.Logprobs != nil && !settings.Features.Logprobs {
+		return nil, unsupported("logprobs", "the model server is too old for this")
 	}
 	native := ollama.GenerateRequest{
 		Model:     settings.Model,
 		Suffix:    req.Suffix,
 		Stream:    true,
 		Raw:       req.Raw,
-		Options:   settings.Rules.Options(asked),
+		Options:   settings.Rules.Options(d.options),
 		KeepAlive: settings.Rules.KeepAliveFor(req.KeepAlive.Seconds),
 	}
 	if settings.Thinks && settings.Features.Think {
@@ -57,14 +72,14 @@ func TextRequest(req *openai.TextRequest, settings Settings) (*Exchange, error) 
 	return exchange, nil
 }
 
-func checkText(req *openai.TextRequest, settings Settings) error {
+func checkText(req *openai.TextRequest) error {
 	n := choices(req.N)
 	switch {
 	case req.Prompt.Tokens:
 		return unsupported("prompt", "token numbers are not supported by this server; send text")
 	case len(req.Prompt.Texts) == 0:
 		return missing("prompt")
-	case n < 1 || n*len(req.Prompt.Texts) > maxChoices:
+	case n < 1 || n > maxChoices/len(req.Prompt.Texts):
 		return invalid("n", "prompts times n must lie between 1 and 8")
 	case req.BestOf != nil && int(*req.BestOf) != n:
 		return unsupported("best_of", "not supported by this server")
@@ -72,8 +87,6 @@ func checkText(req *openai.TextRequest, settings Settings) error {
 		return unsupported("logit_bias", "not supported by this server")
 	case req.Logprobs != nil && (*req.Logprobs < 0 || *req.Logprobs > 5):
 		return invalid("logprobs", "must lie between 0 and 5")
-	case req.Logprobs != nil && !settings.Features.Logprobs:
-		return unsupported("logprobs", "the model server is too old for this")
 	}
 	for _, prompt := range req.Prompt.Texts {
 		if prompt == "" { // Ollama would load the model and answer nothing

@@ -19,9 +19,13 @@ func texts(t *testing.T, body string, settings translate.Settings) ([]string, er
 		t.Fatalf("%s: %v", body, err)
 	}
 	settings.Model, settings.Features, settings.CutOverflow = "m", ollama.Newest, true
-	exchange, err := translate.TextRequest(req, settings)
+	draft, err := translate.DraftText(req)
 	if err != nil {
 		return nil, err
+	}
+	exchange, err := draft.For(settings)
+	if err != nil {
+		t.Fatalf("%s: %v", body, err)
 	}
 	if exchange.Path != "/api/generate" || exchange.Answer.Choices != len(exchange.Requests) {
 		t.Errorf("exchange %+v", exchange)
@@ -67,6 +71,7 @@ func TestTextRequest(t *testing.T) {
 		{"an empty prompt among others", `{"prompt":["a",""]}`, "prompt"},
 		{"token numbers", `{"prompt":[1,2]}`, "prompt"},
 		{"too many", `{"prompt":["a","b","c"],"n":3}`, "n"},
+		{"so many that a product of 64 bits is 0", `{"prompt":["a","b","c","d","e","f","g","h"],"n":2305843009213693952}`, "n"},
 		{"none", `{"prompt":"a","n":0}`, "n"},
 		{"the best of many", `{"prompt":"a","best_of":3}`, "best_of"},
 		{"a bias", `{"prompt":"a","logit_bias":{"1":1}}`, "logit_bias"},
@@ -79,6 +84,21 @@ func TestTextRequest(t *testing.T) {
 				t.Errorf("param %q, want %q", e.Param, test.param)
 			}
 		})
+	}
+}
+
+func TestTextLogprobsOfAnOldOllamaAreRefused(t *testing.T) {
+	req, err := translate.DecodeText([]byte(`{"prompt":"hi","logprobs":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	draft, err := translate.DraftText(req)
+	if err != nil {
+		t.Fatalf("refused for any Ollama: %v", err)
+	}
+	_, err = draft.For(translate.Settings{Model: "m", Features: ollama.FeaturesOf("0.12.10")})
+	if e := openaiError(t, err); e.Param != "logprobs" || e.Code != openai.CodeUnsupported {
+		t.Errorf("param %q, code %q", e.Param, e.Code)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
@@ -21,56 +22,66 @@ var efforts = map[string]string{
 	"max":     "max",
 }
 
-// think is Ollama's think for the effort that a client asks for: nothing, false,
-// true or a level. Ollama's own `think` goes before reasoning.effort, and that
-// before reasoning_effort.
-//
-// A model that cannot think gets none of it (true would be a 400; and in 0.12.4
-// so was false). Where nobody knows, only false is sent: a model that can think
-// does so by itself.
-func think(req *openai.ChatRequest, settings Settings) (any, error) {
+// thinking is what a client asks for of a model's thinking.
+type thinking struct {
+	asked bool
+	level string // empty: none; "true": some
+}
+
+// askedThinking reads it: Ollama's own `think` goes before reasoning.effort, and
+// that before reasoning_effort.
+func askedThinking(req *openai.ChatRequest) (thinking, error) {
+	if isSet(req.Think) {
+		return nativeThink(req.Think)
+	}
 	effort, param := req.ReasoningEffort, "reasoning_effort"
 	if req.Reasoning != nil && req.Reasoning.Effort != "" {
 		effort, param = req.Reasoning.Effort, "reasoning.effort"
 	}
-	wanted := effort != ""
+	if effort == "" {
+		return thinking{}, nil
+	}
 	level, known := efforts[effort]
-	if isSet(req.Think) {
-		var err error
-		if wanted, level, err = nativeThink(req); err != nil {
-			return nil, err
-		}
-	} else if wanted && !known {
-		return nil, invalid(param, "must be none, minimal, low, medium, high, xhigh or max")
+	if !known {
+		return thinking{}, invalid(param, "must be none, minimal, low, medium, high, xhigh or max")
 	}
-	switch {
-	case !wanted, !settings.Features.Think, settings.ThinksKnown && !settings.Thinks:
-		return nil, nil
-	case level == "":
-		return false, nil
-	case !settings.ThinksKnown:
-		return nil, nil
-	}
-	return supportedLevel(level, settings.Model, settings.Features), nil
+	return thinking{asked: true, level: level}, nil
 }
 
 // nativeThink reads Ollama's own think: true, false or a level.
-func nativeThink(req *openai.ChatRequest) (wanted bool, level string, err error) {
-	switch string(req.Think) {
+func nativeThink(raw jsontext.Value) (thinking, error) {
+	switch string(raw) {
 	case "false":
-		return true, "", nil
+		return thinking{asked: true}, nil
 	case "true":
-		return true, "true", nil
+		return thinking{asked: true, level: "true"}, nil
 	}
 	var name string
-	if json.Unmarshal(req.Think, &name) != nil {
-		return false, "", wrongType("think")
+	if json.Unmarshal(raw, &name) != nil {
+		return thinking{}, wrongType("think")
 	}
 	level, known := efforts[name]
 	if !known {
-		return false, "", invalid("think", "must be true, false, low, medium, high or max")
+		return thinking{}, invalid("think", "must be true, false, low, medium, high or max")
 	}
-	return true, level, nil
+	return thinking{asked: true, level: level}, nil
+}
+
+// on is Ollama's think for this upstream: nothing, false, true or a level.
+//
+// A model that cannot think gets none of it (true would be a 400; and in 0.12.4
+// so was false). Where nobody knows, only false is sent: a model that can think
+// does so by itself.
+func (t thinking) on(settings Settings) any {
+	switch {
+	case !t.asked, !settings.Features.Think, settings.ThinksKnown && !settings.Thinks:
+		return nil
+	case t.level == "":
+		return false
+	case !settings.ThinksKnown:
+		return nil
+	}
+	return supportedLevel(t.level, settings.Model, settings.Features)
 }
 
 // supportedLevel is the nearest that this model on this Ollama understands. Up to

@@ -71,24 +71,9 @@ func parseToolChoice(raw jsontext.Value) (toolChoice, error) {
 	return toolChoice{}, wrong
 }
 
-// pick returns the tools that may be called.
-func (c toolChoice) pick(tools []openai.Tool) ([]openai.Tool, error) {
-	if c.none {
-		return nil, nil
-	}
-	if c.only != nil {
-		picked := make([]openai.Tool, 0, len(c.only))
-		for _, tool := range tools {
-			if slices.Contains(c.only, tool.Function.Name) {
-				picked = append(picked, tool)
-			}
-		}
-		tools = picked
-	}
-	if len(tools) == 0 && (c.required || c.only != nil) {
-		return nil, invalid("tool_choice", "names no function of tools")
-	}
-	return tools, nil
+// allows reports whether the tool of this name may be called.
+func (c toolChoice) allows(name string) bool {
+	return !c.none && (c.only == nil || slices.Contains(c.only, name))
 }
 
 // forceCall makes req one that can only be answered by a call of one of its

@@ -2,6 +2,7 @@ package translate_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -45,6 +46,26 @@ func TestToolChoice(t *testing.T) {
 				t.Errorf("the model is told what to call: %t: %s", told, got)
 			}
 		})
+	}
+}
+
+// The error counts the tools as the client does, not those that are left.
+func TestASchemaTooLargeIsNamedByItsPlace(t *testing.T) {
+	const bomb = `{"type":"object","properties":{"p":{"$ref":"#/$defs/a0"}},"$defs":{%s"a20":{"type":"string"}}}`
+	var defs strings.Builder
+	for i := range 20 {
+		ref := fmt.Sprintf(`{"$ref":"#/$defs/a%d"}`, i+1)
+		fmt.Fprintf(&defs, `"a%d":{"properties":{"x":%s,"y":%s}},`, i, ref, ref)
+	}
+	body := asking(`"tools":[{"type":"function","function":{"name":"f"}},{"type":"function","function":{"name":"g","parameters":` + fmt.Sprintf(bomb, defs.String()) +
+		`}}],"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"auto","tools":[{"type":"function","function":{"name":"g"}}]}}`)
+	req, err := translate.DecodeChat([]byte(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = exchange(req, complete(translate.Settings{}, req))
+	if e := openaiError(t, err); e.Param != "tools[1].function.parameters" {
+		t.Errorf("param %q: %s", e.Param, e.Message)
 	}
 }
 
