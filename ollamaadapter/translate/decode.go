@@ -14,8 +14,9 @@ import (
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
 
-// DecodeChat reads the body of a chat request. Its error is an *openai.Error
-// that names the field at fault.
+// DecodeChat reads the body of a chat request. The texts of the request are pieces
+// of body, which must not change from then on. Its error is an *openai.Error that
+// names the field at fault.
 func DecodeChat(body []byte) (*openai.ChatRequest, error) {
 	return decode[openai.ChatRequest](body)
 }
