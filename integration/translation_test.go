@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -150,6 +151,10 @@ func TestTooLongConversationIsAnErrorNotACut(t *testing.T) {
 		a := g.mustPost(g.from("127.0.0.2"), tokenFor(t, "bot"), body)
 		if a.status != 400 || a.errorCode() != "context_length_exceeded" {
 			t.Errorf("got %d %s", a.status, a.body)
+		}
+		// Ollama 0.17.4 tells no numbers: the context is asked for, the prompt estimated
+		if !regexp.MustCompile(`the conversation has about \d+ tokens and the model's context 256`).Match(a.body) {
+			t.Errorf("the lengths are not told: %s", a.body)
 		}
 		checkRecord(t, g.recordOf(a), record{"http.response.status_code": 400, "event.reason": "context_length_exceeded"})
 	}

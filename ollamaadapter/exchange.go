@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
@@ -81,7 +82,11 @@ func (h *Handler) choice(d *delivery, r *http.Request, next caddyhttp.Handler, e
 	case upstream.status == 0 && !cut:
 		return true, d.fail(r, nobodyAnswered())
 	case upstream.status != 0 && upstream.status != http.StatusOK:
-		return true, d.fail(r, h.upstreamFault(d.client, r, exchange.Path, upstream))
+		err := h.upstreamFault(d.client, r, exchange.Path, upstream)
+		if fault, ok := errors.AsType[*openai.Error](err); ok && fault.Code == openai.CodeContextLength {
+			exchange.TellLengths(fault, h.catalog.LoadedContext(r.Context(), asking(r, next), exchange.Model))
+		}
+		return true, d.fail(r, err)
 	default:
 		err = d.closeChoice()
 	}

@@ -3,6 +3,7 @@ package ollamaadapter
 import (
 	"cmp"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -103,11 +104,22 @@ func (h *Handler) serveNativeModels(w http.ResponseWriter, r *http.Request, next
 	}
 	left, err := translate.NativeModels(answer, func(tag ollama.Tag) bool {
 		return h.policy.Visible(tag.Name, tag.RemoteHost != "")
-	})
+	}, h.aliasesOf)
 	if err != nil {
 		return incomplete(r, err)
 	}
 	return writeRaw(w, left)
+}
+
+// aliasesOf are the names of a model besides its own.
+func (h *Handler) aliasesOf(tag ollama.Tag) (aliases []string) {
+	for alias, real := range h.Aliases {
+		if policy.Canonical(real) == policy.Canonical(tag.Name) {
+			aliases = append(aliases, alias)
+		}
+	}
+	slices.Sort(aliases)
+	return aliases
 }
 
 // serveNativeVersion serves GET /api/version.

@@ -114,6 +114,23 @@ func TestNativeModelsAreThoseThatAreVisible(t *testing.T) {
 	}
 }
 
+func TestNativeModelsHaveTheirAliases(t *testing.T) {
+	g, _ := start(t, parsed(t, "native on\nmodels nothing\nalias gpt-4o jo/n:7b\nalias gone not-installed"), library...)
+	body := read(t, g.do(t, t.Context(), "GET", "/api/tags", ""))
+	if strings.Count(body, `"name"`) != 1 || !strings.Contains(body, `"name":"gpt-4o","model":"gpt-4o"`) || !strings.Contains(body, `"digest"`) {
+		t.Errorf("tags: %s", body)
+	}
+}
+
+func TestNativeOptionsAreCheckedBeforeOllamaIsAsked(t *testing.T) {
+	upstream := watch(t, anything)
+	g := inFront(t, ollamaadapter.Handler{Native: true}, upstream.address())
+	resp := g.do(t, t.Context(), "POST", "/api/chat", `{"model":"m","messages":[{"role":"user","content":"hi"}],"options":{"top_k":"5"}}`)
+	if seen := upstream.requests(); resp.StatusCode != 400 || len(seen) > 0 {
+		t.Errorf("%s, and the upstream got %q", resp.Status, seen)
+	}
+}
+
 func TestNativeStreamsEndTruthfully(t *testing.T) {
 	const line = `{"model":"m","message":{"role":"assistant","content":"hel"},"done":false}` + "\n"
 	for _, test := range []struct {

@@ -184,6 +184,24 @@ func (c *Catalog) show(ctx context.Context, ask Ask, tag ollama.Tag) (able abili
 	return able, true
 }
 
+// LoadedContext is the context of a model that is loaded, in tokens; 0 if it is not, or
+// before Ollama 0.10.0. It is asked each time, because nobody tells when it changes.
+func (c *Catalog) LoadedContext(ctx context.Context, ask Ask, name string) int {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	var loaded ollama.Tags
+	if get(ctx, ask, "/api/ps", &loaded) != nil {
+		return 0
+	}
+	name = policy.Canonical(name)
+	for _, tag := range loaded.Models {
+		if policy.Canonical(tag.Name) == name {
+			return tag.ContextLength
+		}
+	}
+	return 0
+}
+
 // forget drops what is known of models that are gone.
 func (c *Catalog) forget() {
 	for digest := range c.abilities {

@@ -13,7 +13,7 @@ type Version struct {
 	Version string `json:"version"`
 }
 
-// Tags is the answer to GET /api/tags.
+// Tags is the answer to GET /api/tags and GET /api/ps.
 type Tags struct {
 	Models []Tag `json:"models"`
 }
@@ -26,6 +26,8 @@ type Tag struct {
 	Digest     string     `json:"digest"`
 	RemoteHost string     `json:"remote_host,omitzero"`
 	Details    TagDetails `json:"details,omitzero"`
+	// ContextLength is that of a loaded model, in /api/ps (since 0.10.0).
+	ContextLength int `json:"context_length,omitzero"`
 }
 
 // TagDetails is Tag.Details, as far as it is of use.

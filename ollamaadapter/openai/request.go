@@ -80,6 +80,8 @@ type Message struct {
 	ToolCalls  []ToolCall `json:"tool_calls"`
 	ToolCallID string     `json:"tool_call_id"`
 	Name       string     `json:"name"`
+	// FunctionCall is what there was before ToolCalls.
+	FunctionCall *FunctionCall `json:"function_call"`
 	// Reasoning of an earlier answer, under both names that clients send it back.
 	Reasoning        Text `json:"reasoning"`
 	ReasoningContent Text `json:"reasoning_content"`

@@ -40,6 +40,7 @@ func EmbedRequest(req *openai.EmbeddingRequest, settings Settings) *Exchange {
 	options := policy.LoadOptions(settings.Rules.Defaults)
 	exchange := &Exchange{
 		Path:      "/api/embed",
+		Model:     settings.Model,
 		Load:      loadRequest("/api/embed", settings, options),
 		KeepAlive: settings.Rules.KeepAliveFor(req.KeepAlive.Seconds),
 	}

@@ -13,6 +13,8 @@ const maxChoices = 8
 type Exchange struct {
 	// Path of Ollama's API.
 	Path string
+	// Model is the upstream's name of the model.
+	Model string
 	// Requests are for Encode, one for each choice: Ollama gives one answer at a time.
 	Requests []any
 	Answer   AnswerForm

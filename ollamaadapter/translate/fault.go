@@ -86,6 +86,8 @@ func badRequest(text string) *openai.Error {
 	return e
 }
 
+const messageTooLong = "the conversation is longer than the model's context"
+
 // tooLong tells both lengths where the upstream does. Since 0.30 its error text is
 // llama-server's error object, as JSON.
 func tooLong(text string) string {
@@ -96,7 +98,7 @@ func tooLong(text string) string {
 		} `json:"error"`
 	}
 	if json.Unmarshal([]byte(text), &nested) != nil || nested.Error.Context == 0 {
-		return "the conversation is longer than the model's context"
+		return messageTooLong
 	}
 	return fmt.Sprintf("the conversation has %d tokens and the model's context %d",
 		nested.Error.PromptTokens, nested.Error.Context)

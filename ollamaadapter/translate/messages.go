@@ -1,8 +1,10 @@
 package translate
 
 import (
+	"cmp"
 	"encoding/base64"
 	"strings"
+	"unicode"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -78,6 +80,9 @@ func (m *message) translate(conversation []openai.Message, i int) error {
 		return invalid(at+".role", "must be system, developer, user, assistant or tool")
 	}
 	m.role = role
+	if in.FunctionCall != nil {
+		return unsupported(at+".function_call", "use tool_calls instead")
+	}
 	var err error
 	if m.content, m.images, err = content(in.Content, at+".content"); err != nil {
 		return err
@@ -90,8 +95,10 @@ func (m *message) translate(conversation []openai.Message, i int) error {
 		}
 		m.toolCalls, err = toolCalls(in.ToolCalls, at+".tool_calls")
 	case "tool":
-		m.toolCallID = in.ToolCallID
-		m.toolName = toolName(conversation, i)
+		m.toolCallID, m.toolName = in.ToolCallID, in.Name
+		if call, found := callOf(conversation, i); found { // the id as the model has seen it
+			m.toolCallID, m.toolName = cmp.Or(call.ID, m.toolCallID), cmp.Or(m.toolName, call.Function.Name)
+		}
 	}
 	return err
 }
@@ -184,32 +191,38 @@ func toolCalls(in []openai.ToolCall, at string) (jsontext.Value, error) {
 	return json.Marshal(out)
 }
 
-// toolName finds which tool the result in[i] is of: by its own name, or by the
-// call with the same id in the nearest answer before, or else by its place among
-// the results, because some clients alter ids.
-func toolName(in []openai.Message, i int) string {
-	result := &in[i]
-	if result.Name != "" {
-		return result.Name
-	}
-	place := 0
+// callOf finds the call that the result in[i] is of: the one with its id in the
+// nearest answer before, or else the one at its place among the results. Some clients
+// alter ids; OpenClaw leaves out the underscore.
+func callOf(in []openai.Message, i int) (call openai.ToolCall, found bool) {
+	id, place := bareID(in[i].ToolCallID), 0
 	for j := i - 1; j >= 0; j-- {
 		if calls := in[j].ToolCalls; len(calls) > 0 {
 			for _, call := range calls {
-				if call.ID == result.ToolCallID {
-					return call.Function.Name
+				if id != "" && id == bareID(call.ID) {
+					return call, true
 				}
 			}
 			if place < len(calls) {
-				return calls[place].Function.Name
+				return calls[place], true
 			}
-			return ""
+			return openai.ToolCall{}, false
 		}
 		if roles[in[j].Role] == "tool" {
 			place++
 		}
 	}
-	return ""
+	return openai.ToolCall{}, false
+}
+
+// bareID is what clients leave of an id: letters and digits.
+func bareID(id string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsLetter(r) || unicode.IsDigit(r) {
+			return r
+		}
+		return -1
+	}, id)
 }
 
 // mergeSystem folds all system text into the first user message, for templates

@@ -106,7 +106,9 @@ func TestToolResultsAreNamed(t *testing.T) {
 	}{
 		{"by their own name", calls + `{"role":"tool","tool_call_id":"call_1","name":"own"}`, []string{"own"}},
 		{"by their id, in any order", calls + `{"role":"tool","tool_call_id":"call_2"},{"role":"tool","tool_call_id":"call_1"}`, []string{"g", "f"}},
-		{"by their place, where a client has altered the ids", calls + `{"role":"tool","tool_call_id":"call1"},{"role":"tool","tool_call_id":"call2"}`, []string{"f", "g"}},
+		{"by their id, of which a client has left the letters and digits", calls + `{"role":"tool","tool_call_id":"call2"},{"role":"tool","tool_call_id":"call1"}`, []string{"g", "f"}},
+		{"by their place, where a client has altered the ids", calls + `{"role":"tool","tool_call_id":"x"},{"role":"tool","tool_call_id":"y"}`, []string{"f", "g"}},
+		{"by their place, where nothing has an id", strings.NewReplacer(`"id":"call_1",`, ``, `"id":"call_2",`, ``).Replace(calls) + `{"role":"tool"},{"role":"tool"}`, []string{"f", "g"}},
 		{"by their place, where a client has left out the ids", calls + `{"role":"tool"},{"role":"tool"}`, []string{"f", "g"}},
 		{"not at all, if there are more results than calls", calls + `{"role":"tool"},{"role":"tool"},{"role":"tool"}`, []string{"f", "g", ""}},
 		{"not at all, if there was no call", `{"role":"user"},{"role":"tool","tool_call_id":"call_1"}`, []string{""}},
@@ -134,6 +136,14 @@ func TestToolResultsAreNamed(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+// Some templates look for the call of a result by its id.
+func TestToolResultsHaveTheIDsOfTheirCalls(t *testing.T) {
+	got := native(t, talk(`{"role":"assistant","tool_calls":[{"id":"call_1","function":{"name":"f"}}]},{"role":"tool","tool_call_id":"call1","content":"r"}`), translate.Settings{})
+	if want := `{"role":"tool","content":"r","tool_name":"f","tool_call_id":"call_1"}`; !strings.Contains(got, want) {
+		t.Errorf("got %s, want %s in it", got, want)
 	}
 }
 

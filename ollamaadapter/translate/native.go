@@ -2,6 +2,7 @@ package translate
 
 import (
 	"cmp"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json"
@@ -20,7 +21,7 @@ type Native struct {
 	// Messages are those of a chat, for what is to be known of them.
 	Messages []openai.Message
 
-	options map[string]jsontext.Value
+	options map[string]any
 	keep    openai.KeepAlive
 	body    object
 	tools   int
@@ -48,11 +49,21 @@ func DecodeNative(body []byte) (*Native, error) {
 	if err != nil || !ok {
 		return nil, wrongType("")
 	}
+	options := make(map[string]any)
+	for name, value := range known.Options {
+		parsed, err := nativeOption(name, value)
+		if err != nil {
+			return nil, err
+		}
+		if parsed != nil {
+			options[name] = parsed
+		}
+	}
 	return &Native{
 		Model:    cmp.Or(known.Model, known.Name),
 		Stream:   known.Stream == nil || *known.Stream,
 		Messages: known.Messages,
-		options:  known.Options,
+		options:  options,
 		keep:     known.Keep,
 		body:     whole,
 		tools:    len(known.Tools),
@@ -63,17 +74,7 @@ func DecodeNative(body []byte) (*Native, error) {
 // Exchange puts the server's rules into a request to one of Ollama's paths that make
 // a model work.
 func (n *Native) Exchange(path string, settings Settings) (*Exchange, error) {
-	asked := make(map[string]any)
-	for name, value := range n.options {
-		parsed, err := nativeOption(name, value)
-		if err != nil {
-			return nil, err
-		}
-		if parsed != nil {
-			asked[name] = parsed
-		}
-	}
-	options := settings.Rules.Options(asked)
+	options := settings.Rules.Options(n.options)
 	encoded, err := json.Marshal(options, json.Deterministic(true))
 	if err != nil {
 		return nil, err
@@ -94,6 +95,7 @@ func (n *Native) Exchange(path string, settings Settings) (*Exchange, error) {
 	}
 	exchange := &Exchange{
 		Path:      path,
+		Model:     settings.Model,
 		Answer:    AnswerForm{Choices: 1, Text: path == "/api/generate", MaxTokens: maxTokens(options)},
 		KeepAlive: keep,
 	}
@@ -114,9 +116,10 @@ func (n *Native) Named(model string) jsontext.Value {
 	return encodeOrdered(n.body)
 }
 
-// NativeModels takes the models that are not visible out of an answer of /api/tags
-// or /api/ps.
-func NativeModels(body []byte, visible func(ollama.Tag) bool) (jsontext.Value, error) {
+// NativeModels makes of an answer of /api/tags or /api/ps the one for clients:
+// without the models that are not visible, and with the aliases of those that are
+// there.
+func NativeModels(body []byte, visible func(ollama.Tag) bool, aliases func(ollama.Tag) []string) (jsontext.Value, error) {
 	var tags ollama.Tags
 	decoded, err := decodeOrdered(body)
 	answer, ok := decoded.(object)
@@ -126,9 +129,19 @@ func NativeModels(body []byte, visible func(ollama.Tag) bool) (jsontext.Value, e
 	value, _ := answer.get("models")
 	models, _ := value.([]any)
 	left := []any{}
-	for i := range models {
-		if i < len(tags.Models) && visible(tags.Models[i]) {
-			left = append(left, models[i])
+	for i, model := range models {
+		model, ok := model.(object)
+		if !ok || i >= len(tags.Models) {
+			return nil, ErrGarbage
+		}
+		if visible(tags.Models[i]) {
+			left = append(left, model)
+		}
+		for _, alias := range aliases(tags.Models[i]) {
+			named := slices.Clone(model)
+			named.set("name", alias)
+			named.set("model", alias)
+			left = append(left, named)
 		}
 	}
 	answer.set("models", left)

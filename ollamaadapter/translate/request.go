@@ -112,7 +112,7 @@ func (d *ChatDraft) For(settings Settings) (*Exchange, error) {
 			return nil, err
 		}
 	}
-	exchange := &Exchange{Path: "/api/chat", Answer: AnswerForm{
+	exchange := &Exchange{Path: "/api/chat", Model: settings.Model, Answer: AnswerForm{
 		IncludeUsage: req.StreamOptions != nil && req.StreamOptions.IncludeUsage,
 		OneCall:      req.ParallelToolCalls != nil && !*req.ParallelToolCalls,
 		ForcedCall:   d.choice.required,

@@ -53,7 +53,7 @@ func (d *TextDraft) For(settings Settings) (*Exchange, error) {
 	if req.Logprobs != nil {
 		native.Logprobs, native.TopLogprobs = true, *req.Logprobs
 	}
-	exchange := &Exchange{Path: "/api/generate", Answer: AnswerForm{
+	exchange := &Exchange{Path: "/api/generate", Model: settings.Model, Answer: AnswerForm{
 		Text:         true,
 		IncludeUsage: req.StreamOptions != nil && req.StreamOptions.IncludeUsage,
 		Logprobs:     native.Logprobs,
