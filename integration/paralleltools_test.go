@@ -142,7 +142,9 @@ func overhear(t *testing.T, server *realollama.Server) (upstream string, chats <
 			if err != nil || json.Unmarshal(body, &chat) != nil {
 				t.Errorf("Ollama got %q (%v)", body, err)
 			}
-			heard <- chat
+			if len(chat.Messages) > 0 { // else it loads the model
+				heard <- chat
+			}
 			r.Body = io.NopCloser(bytes.NewReader(body))
 		}
 		proxy.ServeHTTP(w, r)

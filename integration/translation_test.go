@@ -153,7 +153,7 @@ func TestTooLongConversationIsAnErrorNotACut(t *testing.T) {
 			t.Errorf("got %d %s", a.status, a.body)
 		}
 		// Ollama 0.17.4 tells no numbers: the context is asked for, the prompt estimated
-		if !regexp.MustCompile(`the conversation has about \d+ tokens and the model's context 256`).Match(a.body) {
+		if !regexp.MustCompile(`the conversation has about \d+ tokens and the model's context 256`).MatchString(a.body) {
 			t.Errorf("the lengths are not told: %s", a.body)
 		}
 		checkRecord(t, g.recordOf(a), record{"http.response.status_code": 400, "event.reason": "context_length_exceeded"})
