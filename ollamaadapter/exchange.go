@@ -64,6 +64,8 @@ func (h *Handler) choice(d *delivery, r *http.Request, next caddyhttp.Handler, e
 	}
 	cause := context.Cause(watch.ctx)
 	switch {
+	case d.err == nil && d.streamed && d.answer.ChoiceDone():
+		err = d.closeChoice() // all of it is sent; SDKs leave at [DONE], be it before Ollama's own end
 	case d.err != nil, errors.Is(cause, context.Canceled):
 		if !d.begun {
 			d.client.WriteHeader(record.StatusClientGone) // for the access log

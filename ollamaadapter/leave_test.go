@@ -99,3 +99,22 @@ func gone(t *testing.T, g *gateway, upstream *ollamatest.Request) ending {
 	}
 	return end
 }
+
+// SDKs close the connection at [DONE], which may be before Ollama has ended its answer.
+func TestAClientThatLeavesAfterTheEndWasAnswered(t *testing.T) {
+	g, _ := start(t, ollamaadapter.Handler{}, answers(ollamatest.Answer{
+		Content: []string{"a"}, Fault: ollamatest.Stall, FaultAt: ollamatest.AfterDone,
+	}))
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	events := eventsOf(g.do(t, ctx, http.MethodPost, "/v1/chat/completions", saying(`"stream":true`)))
+	for event := events.next(t); event != "[DONE]"; event = events.next(t) {
+		if event == "" {
+			t.Fatal("the stream has no end")
+		}
+	}
+	leave()
+	if end := g.ended(t); end.Reason != "" || end.err != nil || end.Usage == nil || end.Usage.Estimated {
+		t.Errorf("reason %q, error %v, usage %+v", end.Reason, end.err, end.Usage)
+	}
+}
