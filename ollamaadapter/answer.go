@@ -27,6 +27,9 @@ type upstreamAnswer struct {
 	// does for every other status.
 	deliver func(piece []byte) error
 	body    bytes.Buffer
+	// cut and err are how the upstream's handler has ended.
+	cut bool // in the midst of the answer
+	err error
 }
 
 func newUpstreamAnswer() *upstreamAnswer { return &upstreamAnswer{header: make(http.Header)} }
@@ -59,17 +62,17 @@ func (a *upstreamAnswer) Write(piece []byte) (int, error) {
 // happens on another goroutine, away from the client.
 func (a *upstreamAnswer) FlushError() error { return nil }
 
-// receive runs the upstream and writes its answer to a. cut is true if the
-// answer broke off: reverse_proxy tells that by a panic, as does net/http's.
-func (a *upstreamAnswer) receive(next caddyhttp.Handler, out *http.Request) (cut bool, err error) {
+// receive runs the upstream and takes its answer. That it broke off is told by a
+// panic by reverse_proxy, as by net/http's.
+func (a *upstreamAnswer) receive(next caddyhttp.Handler, out *http.Request) {
 	defer func() {
 		if p := recover(); p == http.ErrAbortHandler {
-			cut = true
+			a.cut = true
 		} else if p != nil {
 			panic(p)
 		}
 	}()
-	return false, next.ServeHTTP(a, out)
+	a.err = next.ServeHTTP(a, out)
 }
 
 // fetch gets an answer that is no stream. It must be there within
@@ -81,18 +84,18 @@ func (h *Handler) fetch(w http.ResponseWriter, out *http.Request, next caddyhttp
 		out = out.WithContext(ctx)
 	}
 	answer := newUpstreamAnswer()
-	cut, err := answer.receive(next, out)
+	answer.receive(next, out)
 	switch {
 	case clientLeft(out):
 		w.WriteHeader(record.StatusClientGone) // for the access log
 		return nil, true, leave(out)
 	case context.Cause(out.Context()) != nil:
 		return nil, false, incomplete(out, context.Cause(out.Context()))
-	case err != nil:
-		return nil, false, err
-	case answer.status == 0 && !cut:
+	case answer.err != nil:
+		return nil, false, answer.err
+	case answer.status == 0 && !answer.cut:
 		return nil, false, nobodyAnswered()
-	case cut:
+	case answer.cut:
 		return nil, false, incomplete(out, translate.ErrCutShort)
 	case answer.status != http.StatusOK:
 		return nil, false, h.upstreamFault(w, out, out.URL.Path, answer)

@@ -36,20 +36,20 @@ func parseErrorHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, err
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
 //
 //	ollama_adapter [<matcher>] {
-//		default_model    <name>
-//		models           <glob>...
-//		alias            <public> <real>     # repeatable
-//		system_role      native|merge
-//		context_overflow error|truncate
-//		reasoning        both|reasoning_content|reasoning|hide
-//		keep_alive       <duration>|-1
-//		native           on|off
-//		max_body         <size>
+//		default_model      <name>
+//		models             <glob>...
+//		alias              <public> <real>   # repeatable
+//		system_role        native|merge
+//		context_overflow   error|truncate
+//		reasoning          both|reasoning_content|reasoning|hide
+//		keep_alive         <duration>|-1
+//		native             on|off
+//		max_body           <size>
 //		heartbeat          <duration>|off
 //		heartbeat_json     on|off
 //		first_byte_timeout <duration>|off
 //		stall_timeout      <duration>|off
-//		max_duration       <duration>
+//		max_duration       <duration>|off
 //		coalesce_loads     on|off
 //		defaults {
 //			<option> <value>

@@ -142,6 +142,16 @@ func (d *delivery) fail(r *http.Request, err error) error {
 	return nil
 }
 
+// leave ends a delivery whose client has left.
+func (d *delivery) leave(r *http.Request) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over = true; !d.begun {
+		d.client.WriteHeader(record.StatusClientGone) // for the access log
+	}
+	return leave(r)
+}
+
 // sendContent sends what the model says.
 func (d *delivery) sendContent(out []byte) error {
 	if len(out) == 0 || d.err != nil {

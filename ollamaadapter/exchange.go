@@ -58,43 +58,27 @@ func (h *Handler) choice(d *delivery, r *http.Request, next caddyhttp.Handler, e
 	defer watch.close()
 	r = r.WithContext(watch.ctx)
 	upstream := h.awaitLoad(r, next, exchange)
-	var cut bool
 	if upstream == nil {
-		upstream, cut, err = h.ask(d, watch, r, next, exchange, i)
+		upstream = h.ask(d, watch, r, next, exchange, i)
 	}
 	cause := context.Cause(watch.ctx)
 	switch {
 	case d.err == nil && d.streamed && d.answer.ChoiceDone():
-		err = d.closeChoice() // all of it is sent; SDKs leave at [DONE], be it before Ollama's own end
+		// all of it is sent; SDKs leave at [DONE], be it before Ollama's own end
 	case d.err != nil, errors.Is(cause, context.Canceled):
-		if !d.begun {
-			d.client.WriteHeader(record.StatusClientGone) // for the access log
-		}
-		return true, leave(r)
+		return true, d.leave(r)
 	case d.answer.ChoiceDone():
-		err = d.closeChoice()
 	case cause == errTooLong && d.answer.Summary().CompletionTokens > 0:
 		return true, d.cutOff()
-	case cause == errTooLong:
-		err = translate.ErrStalled
-	case cause != nil:
-		err = cause
-	case err != nil && upstream.status == 0:
-		return true, d.fail(r, err) // the upstream could not be asked: Caddy knows the status
-	case upstream.status == 0 && !cut:
-		return true, d.fail(r, nobodyAnswered())
-	case upstream.status != 0 && upstream.status != http.StatusOK:
-		err := h.upstreamFault(d.client, r, exchange.Path, upstream)
-		if fault, ok := errors.AsType[*openai.Error](err); ok && fault.Code == openai.CodeContextLength {
-			exchange.TellLengths(fault, h.catalog.LoadedContext(r.Context(), asking(r, next), exchange.Model))
-		}
-		return true, d.fail(r, err)
 	default:
-		err = d.closeChoice()
+		if err := h.trouble(d, r, next, exchange, upstream, cause); err != nil {
+			return true, d.fail(r, err)
+		}
 	}
+	err = d.closeChoice()
 	switch {
 	case d.err != nil:
-		return true, leave(r)
+		return true, d.leave(r)
 	case err != nil:
 		return true, d.fail(r, incomplete(r, err))
 	}
@@ -102,12 +86,35 @@ func (h *Handler) choice(d *delivery, r *http.Request, next caddyhttp.Handler, e
 	return false, nil
 }
 
+// trouble is what is wrong with an answer whose end did not come, as far as its lines
+// do not tell; cause is why it was cancelled.
+func (h *Handler) trouble(d *delivery, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, upstream *upstreamAnswer, cause error) error {
+	switch {
+	case cause == errTooLong:
+		return incomplete(r, translate.ErrStalled)
+	case cause != nil:
+		return incomplete(r, cause)
+	case upstream.status == 0 && upstream.err != nil:
+		return upstream.err // the upstream could not be asked: Caddy knows the status
+	case upstream.status == 0 && !upstream.cut:
+		return nobodyAnswered()
+	case upstream.status == 0, upstream.status == http.StatusOK:
+		return nil
+	}
+	err := h.upstreamFault(d.client, r, exchange.Path, upstream)
+	if fault, ok := errors.AsType[*openai.Error](err); ok && fault.Code == openai.CodeContextLength {
+		exchange.TellLengths(fault, h.catalog.LoadedContext(r.Context(), asking(r, next), exchange.Model))
+	}
+	return err
+}
+
 // ask puts one request to the upstream and delivers what it answers.
-func (h *Handler) ask(d *delivery, watch *watch, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, i int) (upstream *upstreamAnswer, cut bool, err error) {
-	upstream = newUpstreamAnswer()
+func (h *Handler) ask(d *delivery, watch *watch, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, i int) *upstreamAnswer {
+	upstream := newUpstreamAnswer()
 	out, err := upstreamJSON(r, exchange.Path, exchange.Requests[i])
 	if err != nil {
-		return upstream, false, err
+		upstream.err = err
+		return upstream
 	}
 	upstream.deliver = func(piece []byte) error {
 		if d.answer.ChoiceDone() {
@@ -128,8 +135,8 @@ func (h *Handler) ask(d *delivery, watch *watch, r *http.Request, next caddyhttp
 		}
 		return err
 	}
-	cut, err = upstream.receive(next, out)
-	return upstream, cut, err
+	upstream.receive(next, out)
+	return upstream
 }
 
 // errStopped stops an upstream that has more to say than is wanted of it.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
@@ -117,11 +118,19 @@ func (l *loads) run(key string, one *load, next caddyhttp.Handler, out *http.Req
 		l.end(key, one, upstream, began)
 		return nil
 	}
-	cut, err := upstream.receive(next, out)
-	if cut || err != nil {
-		upstream.status = 0
-	}
-	l.end(key, one, upstream, began)
+	// on a goroutine of our own nobody else would catch a panic
+	defer func() {
+		p := recover()
+		if p != nil {
+			caddy.Log().Named("http.handlers.ollama_adapter").Error("panic while a model was loaded",
+				zap.Any("panic", p), zap.Stack("stack"))
+		}
+		if p != nil || upstream.cut || upstream.err != nil {
+			upstream.status = 0 // the requests will find out themselves
+		}
+		l.end(key, one, upstream, began)
+	}()
+	upstream.receive(next, out)
 }
 
 // end ends a load with what Ollama answers.

@@ -53,11 +53,11 @@ func (u upstream) fingerprint() string {
 // handler as every request.
 func asking(r *http.Request, next caddyhttp.Handler) catalog.Ask {
 	return func(ctx context.Context, method, path string, body []byte) ([]byte, error) {
-		answer := &upstreamAnswer{header: make(http.Header)}
-		cut, err := answer.receive(next, upstreamRequest(r.WithContext(ctx), method, path, body))
-		if err == nil && (cut || answer.status != http.StatusOK) {
-			err = errors.New("the upstream did not answer " + path)
+		answer := newUpstreamAnswer()
+		answer.receive(next, upstreamRequest(r.WithContext(ctx), method, path, body))
+		if answer.err == nil && (answer.cut || answer.status != http.StatusOK) {
+			return nil, errors.New("the upstream did not answer " + path)
 		}
-		return answer.body.Bytes(), err
+		return answer.body.Bytes(), answer.err
 	}
 }
