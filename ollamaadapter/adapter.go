@@ -197,8 +197,8 @@ func (h *Handler) Validate() error {
 	for name, duration := range map[string]caddy.Duration{
 		"heartbeat": *h.Heartbeat, "first_byte_timeout": *h.FirstByteTimeout, "stall_timeout": *h.StallTimeout, "max_duration": h.MaxDuration,
 	} {
-		if duration < 0 {
-			return fmt.Errorf("%s %v: it must not be negative", name, time.Duration(duration))
+		if d := time.Duration(duration); d != 0 && d < 10*time.Millisecond {
+			return fmt.Errorf("%s %v: it must be at least 10ms, or 0 to switch it off", name, d)
 		}
 	}
 	if err := checkOptions(h.Defaults, h.Limits); err != nil {
