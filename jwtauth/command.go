@@ -11,6 +11,7 @@ import (
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
+	"github.com/gateway18789/caddy-ollama/jwtauth/key"
 	"github.com/gateway18789/caddy-ollama/jwtauth/token"
 )
 
@@ -64,7 +65,11 @@ func issue(secretFile, subject string, ttl time.Duration, now time.Time) (string
 	if err != nil {
 		return "", err
 	}
-	return token.Issue(secret, subject, ttl, now)
+	k, err := key.Secret(secret, "HS256")
+	if err != nil {
+		return "", fmt.Errorf("the secret in %s: %w", secretFile, err)
+	}
+	return token.Issue(k, token.Claims{"sub": subject, "iat": now.Unix(), "exp": now.Add(ttl).Unix()})
 }
 
 // ReadSecret reads a secret as Caddy's {file.*} placeholder does: one newline at
@@ -74,9 +79,5 @@ func ReadSecret(file string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the secret: %w", err)
 	}
-	secret = bytes.TrimSuffix(bytes.TrimSuffix(secret, []byte("\n")), []byte("\r"))
-	if len(secret) < token.MinSecret {
-		return nil, fmt.Errorf("the secret in %s has %d bytes and must have at least %d", file, len(secret), token.MinSecret)
-	}
-	return secret, nil
+	return bytes.TrimSuffix(bytes.TrimSuffix(secret, []byte("\n")), []byte("\r")), nil
 }

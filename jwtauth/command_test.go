@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/gateway18789/caddy-ollama/jwtauth/key"
 	"github.com/gateway18789/caddy-ollama/jwtauth/token"
 )
 
@@ -118,8 +119,12 @@ func TestIssueCommandPrintsTheTokenAndNothingElse(t *testing.T) {
 		t.Fatal(err)
 	}
 	compact, rest, _ := strings.Cut(string(output), "\n")
-	verifier := token.Verifier{Secrets: [][]byte{[]byte(secret)}, MaxLifetime: 5 * time.Minute}
-	if _, err := verifier.Verify(compact, time.Now()); err != nil || rest != "" {
+	k, err := key.Secret([]byte(secret), "HS256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifier := token.Verifier{Keys: key.Set{k}, MaxLifetime: 5 * time.Minute}
+	if _, err := verifier.Verify(t.Context(), compact, time.Now()); err != nil || rest != "" {
 		t.Errorf("output is %q: %v; want a token and a line break", output, err)
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/jwtauth/key"
 	"github.com/gateway18789/caddy-ollama/jwtauth/token"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
@@ -82,13 +83,15 @@ func (h *Handler) Provision(caddy.Context) error {
 		Issuer:      h.Issuer,
 		Audience:    h.Audience,
 	}
+	var keys key.Set
 	for _, secret := range h.Secrets {
-		key, err := resolveSecret(secret)
+		k, err := resolveSecret(secret)
 		if err != nil {
 			return fmt.Errorf("secret%s: %w", h.at(), err)
 		}
-		h.verifier.Secrets = append(h.verifier.Secrets, key)
+		keys = append(keys, k)
 	}
+	h.verifier.Keys = keys
 	return nil
 }
 
@@ -121,7 +124,7 @@ var readable = regexp.MustCompile(`\{(file|env)\.[^{}]*\}`)
 
 // resolveSecret expands the placeholders of a secret and refuses one that is
 // missing or can be guessed. It never tells the secret.
-func resolveSecret(secret string) ([]byte, error) {
+func resolveSecret(secret string) (*key.Key, error) {
 	value, err := caddy.NewReplacer().ReplaceOrErr(secret, true, true)
 	if err != nil {
 		if from := readable.FindString(secret); from != "" {
@@ -129,10 +132,7 @@ func resolveSecret(secret string) ([]byte, error) {
 		}
 		return nil, errors.New("it has braces, but no placeholder {file.…} or {env.…}; put it into a file and name that; `openssl rand -base64 48` makes one")
 	}
-	if len(value) < token.MinSecret {
-		return nil, fmt.Errorf("it has %d bytes and must have at least %d (RFC 7518 section 3.2); `openssl rand -base64 48` makes one", len(value), token.MinSecret)
-	}
-	return []byte(value), nil
+	return key.Secret([]byte(value), "HS256")
 }
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
@@ -148,7 +148,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			Code:    openai.CodeInvalidAPIKey,
 		})
 	}
-	claims, err := h.verifier.Verify(compact, h.now())
+	claims, err := h.verifier.Verify(r.Context(), compact, h.now())
 	if err != nil {
 		rec.Explain(record.BadToken + reasonOf(err))
 		w.Header().Set("WWW-Authenticate", `Bearer realm="caddy-ollama", error="invalid_token"`)

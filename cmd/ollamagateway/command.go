@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gateway18789/caddy-ollama/jwtauth"
+	"github.com/gateway18789/caddy-ollama/jwtauth/key"
 	"github.com/gateway18789/caddy-ollama/jwtauth/token"
 )
 
@@ -82,7 +83,12 @@ func run(fs caddycmd.Flags) (int, error) {
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	fresh, err := token.Issue(secret, "demo", tokenLifetime, time.Now())
+	k, err := key.Secret(secret, "HS256")
+	if err != nil {
+		return caddy.ExitCodeFailedStartup, fmt.Errorf("the secret in %s: %w", setup.Files.Secret, err)
+	}
+	now := time.Now()
+	fresh, err := token.Issue(k, token.Claims{"sub": "demo", "iat": now.Unix(), "exp": now.Add(tokenLifetime).Unix()})
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, fmt.Errorf("making a token: %w", err)
 	}

@@ -20,7 +20,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add(sign(goodHeader, good(`"exp":1`)))
 	f.Add("..")
 	f.Fuzz(func(t *testing.T, compact string) {
-		got, err := verifier.Verify(compact, now)
+		got, err := verifier.Verify(t.Context(), compact, now)
 		if err != nil {
 			return
 		}
@@ -44,7 +44,7 @@ func FuzzClaims(f *testing.F) {
 	f.Add(goodHeader, claims(`"a\u202eb"`, "1e300", "1", ""))
 	f.Add(`{"alg":"HS256","kid":"1"}`, goodClaims+"{}")
 	f.Fuzz(func(t *testing.T, header, claims string) {
-		got, err := verifier.Verify(sign(header, claims), now)
+		got, err := verifier.Verify(t.Context(), sign(header, claims), now)
 		if err != nil {
 			return
 		}

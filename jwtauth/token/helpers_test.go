@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gateway18789/caddy-ollama/jwtauth/key"
 	"github.com/gateway18789/caddy-ollama/jwtauth/token"
 )
 
@@ -19,13 +20,25 @@ var (
 	// now is when the tokens of these tests are verified.
 	now = time.Unix(1_800_000_000, 0)
 
-	verifier = token.Verifier{Secrets: [][]byte{secret}, MaxLifetime: 5 * time.Minute}
+	verifier = token.Verifier{Keys: secretKeys(secret), MaxLifetime: 5 * time.Minute}
 )
 
 const (
 	goodHeader = `{"alg":"HS256","typ":"JWT"}`
 	goodClaims = `{"sub":"clawdbot","iat":1799999990,"exp":1800000290}`
 )
+
+// secretKeys are HS256 keys.
+func secretKeys(secrets ...[]byte) (set key.Set) {
+	for _, secret := range secrets {
+		k, err := key.Secret(secret, "HS256")
+		if err != nil {
+			panic(err)
+		}
+		set = append(set, k)
+	}
+	return set
+}
 
 func encode(part string) string { return base64.RawURLEncoding.EncodeToString([]byte(part)) }
 
@@ -64,7 +77,7 @@ func good(more string) string { return claims(`"clawdbot"`, "1799999990", "18000
 // fault is empty.
 func check(t *testing.T, v token.Verifier, compact string, at time.Time, fault token.Fault) {
 	t.Helper()
-	got, err := v.Verify(compact, at)
+	got, err := v.Verify(t.Context(), compact, at)
 	if fault == "" {
 		if err != nil || got.Subject() == "" {
 			t.Errorf("refused (%v), want it accepted", err)

@@ -11,14 +11,14 @@ func TestIssuedTokensAreAccepted(t *testing.T) {
 	for _, ttl := range []time.Duration{10 * time.Second, time.Minute, 5 * time.Minute} {
 		for _, fraction := range []time.Duration{0, 1, 500 * time.Millisecond, time.Second - 1} {
 			at := now.Add(fraction)
-			compact, err := token.Issue(secret, "clawdbot", ttl, at)
+			compact, err := token.Issue(secretKeys(secret)[0], token.Claims{"sub": "clawdbot", "iat": at.Unix(), "exp": at.Add(ttl).Unix()})
 			if err != nil {
 				t.Fatal(err)
 			}
 			check(t, verifier, compact, at, "")
 			check(t, verifier, compact, at.Add(ttl-time.Second), "")
 			check(t, verifier, compact, at.Add(ttl), token.Expired)
-			got, err := verifier.Verify(compact, at)
+			got, err := verifier.Verify(t.Context(), compact, at)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -30,7 +30,7 @@ func TestIssuedTokensAreAccepted(t *testing.T) {
 }
 
 func TestIssuedTokensThatLiveTooLongAreRefused(t *testing.T) {
-	compact, err := token.Issue(secret, "clawdbot", time.Hour, now)
+	compact, err := token.Issue(secretKeys(secret)[0], token.Claims{"sub": "clawdbot", "iat": now.Unix(), "exp": now.Add(time.Hour).Unix()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func TestIssuedTokensThatLiveTooLongAreRefused(t *testing.T) {
 
 // A fault may end up in a log line, never the token.
 func TestAFaultSaysNothingOfTheToken(t *testing.T) {
-	_, err := verifier.Verify("canary.canary.canary", now)
+	_, err := verifier.Verify(t.Context(), "canary.canary.canary", now)
 	if got, want := err.Error(), "token refused: malformed"; got != want {
 		t.Errorf("error is %q, want %q", got, want)
 	}

@@ -72,7 +72,7 @@ func at(t *testing.T, offset string) string {
 func TestEveryMomentOfALife(t *testing.T) {
 	compact := sign(goodHeader, claims(`"clawdbot"`, "1800000000", "1800000060", ""))
 	for second := -120; second <= 120; second++ {
-		_, err := verifier.Verify(compact, now.Add(time.Duration(second)*time.Second))
+		_, err := verifier.Verify(t.Context(), compact, now.Add(time.Duration(second)*time.Second))
 		if alive := second >= 0 && second < 60; (err == nil) != alive {
 			t.Errorf("%d seconds after it was issued: %v", second, err)
 		}

@@ -3,11 +3,16 @@
 package token
 
 import (
+	"context"
 	"encoding/base64"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/golang-jwt/jwt/v5"
+	"github.com/go-json-experiment/json"
+
+	"github.com/gateway18789/caddy-ollama/jwtauth/key"
 )
 
 // Fault is why a token was refused. It is for the audit record, never for the
@@ -21,6 +26,7 @@ const (
 	Malformed    Fault = "malformed"
 	BadHeader    Fault = "header"
 	BadAlgorithm Fault = "algorithm"
+	UnknownKey   Fault = "unknown_key"
 	BadSignature Fault = "signature"
 	BadClaims    Fault = "claims"
 	BadSubject   Fault = "subject"
@@ -36,9 +42,8 @@ const maxLength = 8 << 10
 
 // Verifier says what a token must be to be accepted.
 type Verifier struct {
-	// Secrets are the HS256 keys that a token may be signed with, each at least
-	// MinSecret bytes long.
-	Secrets [][]byte
+	// Keys are those that a token may be signed with.
+	Keys key.Source
 	// MaxLifetime bounds both what a token may claim (exp − iat) and its age.
 	MaxLifetime time.Duration
 	// Leeway is how far the issuer's clock may be off. It does not stretch MaxLifetime.
@@ -47,26 +52,23 @@ type Verifier struct {
 	Issuer, Audience string
 }
 
-// MinSecret is the least length of an HS256 key in bytes: that of the hash
-// (RFC 7518 section 3.2).
-const MinSecret = 32
-
 // Verify returns the claims of a token that is sound at the time now, or a Fault.
 //
 // golang-jwt checks the signature. The rest is checked here, because with every
 // strict option on it still accepts, among others, duplicate claims, `crit`
 // extensions, line breaks within base64 and any length of life.
-func (v *Verifier) Verify(compact string, now time.Time) (Claims, error) {
-	header, payload, signature, ok := split(compact)
+func (v *Verifier) Verify(ctx context.Context, compact string, now time.Time) (Claims, error) {
+	encoded, payload, signature, ok := split(compact)
 	if !ok {
 		return nil, Malformed
 	}
-	if fault := checkHeader(header); fault != "" {
+	header, fault := decodeHeader(encoded)
+	if fault != "" {
 		return nil, fault
 	}
 	signed := compact[:strings.LastIndexByte(compact, '.')]
-	if !v.signedByUs(signed, signature) {
-		return nil, BadSignature
+	if fault := v.checkSignature(ctx, header, signed, signature); fault != "" {
+		return nil, fault
 	}
 	object, ok := decodeStrictly(payload)
 	if !ok {
@@ -109,45 +111,60 @@ func onlyBase64URL(s string) bool {
 	return true
 }
 
-// checkHeader refuses what changes the meaning of a token (crit, zip, cty, b64)
+// header is what counts of a token's header.
+type header struct{ algorithm, kid string }
+
+// decodeHeader refuses what changes the meaning of a token (crit, zip, cty, b64)
 // or says where to find a key for it (jku, x5u, jwk, x5c): nobody who can write
 // a header decides which key we trust.
-func checkHeader(data []byte) Fault {
-	header, ok := decodeStrictly(data)
+func decodeHeader(data []byte) (h header, fault Fault) {
+	object, ok := decodeStrictly(data)
 	if !ok {
-		return BadHeader
+		return h, BadHeader
 	}
 	for _, name := range []string{"crit", "zip", "cty", "b64", "jku", "x5u", "jwk", "x5c", "enc"} {
-		if _, present := header[name]; present {
-			return BadHeader
+		if _, present := object[name]; present {
+			return h, BadHeader
 		}
 	}
-	if typ, present := header["typ"]; present {
+	if typ, present := object["typ"]; present {
 		name, _ := typ.(string)
 		name = strings.TrimPrefix(strings.ToLower(name), "application/")
 		if name != "jwt" && name != "at+jwt" {
-			return BadHeader
+			return h, BadHeader
 		}
 	}
-	if kid, present := header["kid"]; present {
-		if name, _ := kid.(string); !plainName(name) || len(name) > 128 {
-			return BadHeader
+	if kid, present := object["kid"]; present {
+		if h.kid, _ = kid.(string); !plainName(h.kid) || len(h.kid) > 128 {
+			return h, BadHeader
 		}
 	}
-	if header["alg"] != jwt.SigningMethodHS256.Alg() {
-		return BadAlgorithm
+	algorithm, _ := object["alg"].(string)
+	h.algorithm = key.Canonical(algorithm)
+	if !slices.Contains(key.Algorithms, h.algorithm) {
+		return h, BadAlgorithm
 	}
-	return ""
+	return h, ""
 }
 
-// signedByUs tries every secret: during a rotation there are two.
-func (v *Verifier) signedByUs(signed string, signature []byte) bool {
-	for _, secret := range v.Secrets {
-		if jwt.SigningMethodHS256.Verify(signed, signature, secret) == nil {
-			return true
-		}
+// checkSignature tries every key that it may be: during a rotation there are two. A
+// kid that nobody knows takes as long as a signature that is wrong.
+func (v *Verifier) checkSignature(ctx context.Context, h header, signed string, signature []byte) Fault {
+	keys, decoy := v.Keys.Find(ctx, h.algorithm, h.kid)
+	if len(keys) == 0 {
+		return BadAlgorithm
 	}
-	return false
+	sound := false
+	for _, k := range keys {
+		sound = sound || k.Verify(signed, signature)
+	}
+	switch {
+	case decoy:
+		return UnknownKey
+	case !sound:
+		return BadSignature
+	}
+	return ""
 }
 
 func (v *Verifier) checkClaims(c Claims, now time.Time) Fault {
@@ -177,11 +194,24 @@ func (v *Verifier) checkClaims(c Claims, now time.Time) Fault {
 	return ""
 }
 
-// Issue makes a token for subject that lives for ttl from now on.
-func Issue(secret []byte, subject string, ttl time.Duration, now time.Time) (string, error) {
-	return jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-		"sub": subject,
-		"iat": now.Unix(),
-		"exp": now.Add(ttl).Unix(),
-	}).SignedString(secret)
+// Issue makes a token of these claims, signed with a key that can.
+func Issue(k *key.Key, claims Claims) (string, error) {
+	h := map[string]any{"alg": k.Algorithm, "typ": "JWT"}
+	if k.ID != "" {
+		h["kid"] = k.ID
+	}
+	signed := ""
+	for _, part := range []map[string]any{h, claims} {
+		data, err := json.Marshal(part, json.Deterministic(true))
+		if err != nil {
+			return "", fmt.Errorf("encoding the token: %w", err)
+		}
+		signed += base64.RawURLEncoding.EncodeToString(data) + "."
+	}
+	signed = strings.TrimSuffix(signed, ".")
+	signature, err := k.Sign(signed)
+	if err != nil {
+		return "", fmt.Errorf("signing the token: %w", err)
+	}
+	return signed + "." + base64.RawURLEncoding.EncodeToString(signature), nil
 }
