@@ -81,14 +81,14 @@ func (c Claims) speaksFor(claim, value string) bool {
 	return false
 }
 
-// plainName reports whether s can stand for somebody in a log line without
-// deceiving its reader: no control characters, none that turn the direction of
-// the text.
+// plainName reports whether s can stand for somebody in a log line without deceiving
+// its reader: nothing that controls, turns or breaks the text or cannot be seen, and
+// no blanks around it.
 func plainName(s string) bool {
-	if s == "" || len(s) > 256 || !utf8.ValidString(s) {
+	if s == "" || len(s) > 256 || !utf8.ValidString(s) || strings.TrimSpace(s) != s {
 		return false
 	}
 	return !strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+		return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 	})
 }

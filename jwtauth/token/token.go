@@ -35,6 +35,10 @@ const (
 	TooLong      Fault = "lifetime"
 	BadIssuer    Fault = "issuer"
 	BadAudience  Fault = "audience"
+	MissingClaim Fault = "claim"
+	MissingScope Fault = "scope"
+	BadBinding   Fault = "certificate"
+	Replayed     Fault = "replayed"
 )
 
 // maxLength of a token, in bytes. Anything longer is refused before it is decoded.
@@ -50,6 +54,8 @@ type Verifier struct {
 	Leeway time.Duration
 	// Issuer and Audience must be the token's, if they are given.
 	Issuer, Audience string
+	// Required are claims that a token must have.
+	Required []Requirement
 }
 
 // Verify returns the claims of a token that is sound at the time now, or a Fault.
@@ -190,6 +196,15 @@ func (v *Verifier) checkClaims(c Claims, now time.Time) Fault {
 		return NotYetValid
 	case !now.Before(expires.Add(v.Leeway)), !now.Before(issued.Add(v.MaxLifetime)):
 		return Expired
+	}
+	for _, r := range v.Required {
+		switch {
+		case c.Meets(r):
+		case r.IsScope():
+			return MissingScope
+		default:
+			return MissingClaim
+		}
 	}
 	return ""
 }

@@ -1,0 +1,88 @@
+// Package replay remembers the ids of tokens, so that each passes once.
+package replay
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+	"sync"
+	"time"
+)
+
+const (
+	shards = 16
+	// sweepEvery is how often a shard drops what has expired, at the most.
+	sweepEvery = 30 * time.Second
+)
+
+// Store is a memory of tokens with a bound. It is safe for concurrent use.
+type Store struct {
+	perShard int
+	shards   [shards]shard
+}
+
+type shard struct {
+	mu    sync.Mutex
+	until map[id]int64 // Unix seconds
+	swept time.Time
+}
+
+// id is a part of a hash: clients choose what tokens are called, but not what they
+// are called here. 128 bits do not collide.
+type id [16]byte
+
+// New returns a Store of at most max tokens.
+func New(max int) *Store {
+	s := &Store{perShard: max / shards}
+	for i := range s.shards {
+		s.shards[i].until = make(map[id]int64)
+	}
+	return s
+}
+
+// First reports whether this is the first time that the token of an issuer with
+// this jti comes; it is remembered until it has expired. A store that is full lets
+// nobody in whom it could not remember.
+func (s *Store) First(issuer, jti string, expires, now time.Time) bool {
+	hash := sha256.New()
+	_ = binary.Write(hash, binary.BigEndian, uint64(len(issuer))) // a hash never fails
+	hash.Write([]byte(issuer))
+	hash.Write([]byte(jti))
+	sum := hash.Sum(nil)
+	shard := &s.shards[sum[16]%shards]
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	key := id(sum)
+	if until, known := shard.until[key]; known && now.Unix() <= until {
+		return false
+	}
+	if len(shard.until) >= s.perShard || now.Sub(shard.swept) > sweepEvery {
+		shard.sweep(now)
+	}
+	if len(shard.until) >= s.perShard {
+		return false
+	}
+	shard.until[key] = expires.Unix() + 1
+	return true
+}
+
+func (s *shard) sweep(now time.Time) {
+	if now.Sub(s.swept) < time.Second && now.After(s.swept) {
+		return // it is full of what lives; to look again would cost each newcomer a sweep
+	}
+	s.swept = now
+	for key, until := range s.until {
+		if now.Unix() > until {
+			delete(s.until, key)
+		}
+	}
+}
+
+// Len is how many tokens are remembered.
+func (s *Store) Len() (n int) {
+	for i := range s.shards {
+		s.shards[i].mu.Lock()
+		n += len(s.shards[i].until)
+		s.shards[i].mu.Unlock()
+	}
+	return n
+}
