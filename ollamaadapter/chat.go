@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/jwtauth/permit"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
@@ -106,7 +107,7 @@ func (h *Handler) permitted(r *http.Request, asked string) (model string, err er
 		})
 	}
 	record.From(r.Context()).RequestModel = asked[:min(len(asked), 256)]
-	model, allowed := h.policy.Resolve(asked, nil)
+	model, allowed := h.policy.Resolve(asked, permit.Models(r.Context()))
 	if !allowed {
 		return "", modelNotFound(r)
 	}

@@ -16,6 +16,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/jwtauth/permit"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollamatest"
@@ -60,6 +61,9 @@ func inFront(t *testing.T, adapter ollamaadapter.Handler, address string) *gatew
 		repl.Set("http.auth.user.id", r.Header.Get("Test-Subject"))
 		rec := &record.Record{Start: time.Now()}
 		r = r.WithContext(record.NewContext(r.Context(), rec))
+		if _, narrowed := r.Header["Test-Models"]; narrowed {
+			r = r.WithContext(permit.WithModels(r.Context(), strings.Fields(r.Header.Get("Test-Models"))))
+		}
 		answer := caddyhttp.NewResponseRecorder(w, nil, nil)
 		err := front.ServeHTTP(answer, r, next)
 		if err != nil {

@@ -11,8 +11,10 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/jwtauth/permit"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/catalog"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
@@ -24,13 +26,17 @@ func (h *Handler) serveModels(w http.ResponseWriter, r *http.Request, next caddy
 	if err != nil {
 		return unreachable(r, err)
 	}
+	only := permit.Models(r.Context())
 	list := openai.ModelList{Object: "list", Data: []openai.Model{}}
 	for _, tag := range tags {
-		if h.policy.Visible(tag.Name, tag.RemoteHost != "") {
+		if h.policy.Visible(tag.Name, tag.RemoteHost != "") && policy.Permits(only, tag.Name) {
 			list.Data = append(list.Data, translate.Model(tag.Name, h.given(h.catalog.Model(r.Context(), ask, tag.Name))))
 		}
 	}
 	for alias, real := range h.Aliases {
+		if !policy.Permits(only, alias) {
+			continue
+		}
 		if m := h.catalog.Model(r.Context(), ask, real); m.Name != "" {
 			list.Data = append(list.Data, translate.Model(alias, h.given(m)))
 		}
@@ -41,7 +47,7 @@ func (h *Handler) serveModels(w http.ResponseWriter, r *http.Request, next caddy
 
 // serveModel serves GET /v1/models/{id}.
 func (h *Handler) serveModel(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, id string) error {
-	name, allowed := h.policy.Resolve(id, nil)
+	name, allowed := h.policy.Resolve(id, permit.Models(r.Context()))
 	if !allowed {
 		return modelNotFound(r)
 	}

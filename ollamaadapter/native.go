@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/jwtauth/permit"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
@@ -102,19 +103,20 @@ func (h *Handler) serveNativeModels(w http.ResponseWriter, r *http.Request, next
 	if gone || err != nil {
 		return err
 	}
+	only := permit.Models(r.Context())
 	left, err := translate.NativeModels(answer, func(tag ollama.Tag) bool {
-		return h.policy.Visible(tag.Name, tag.RemoteHost != "")
-	}, h.aliasesOf)
+		return h.policy.Visible(tag.Name, tag.RemoteHost != "") && policy.Permits(only, tag.Name)
+	}, func(tag ollama.Tag) []string { return h.aliasesOf(tag, only) })
 	if err != nil {
 		return incomplete(r, err)
 	}
 	return writeRaw(w, left)
 }
 
-// aliasesOf are the names of a model besides its own.
-func (h *Handler) aliasesOf(tag ollama.Tag) (aliases []string) {
+// aliasesOf are the names of a model besides its own, as far as they are permitted.
+func (h *Handler) aliasesOf(tag ollama.Tag, only []string) (aliases []string) {
 	for alias, real := range h.Aliases {
-		if policy.Canonical(real) == policy.Canonical(tag.Name) {
+		if policy.Permits(only, alias) && policy.Canonical(real) == policy.Canonical(tag.Name) {
 			aliases = append(aliases, alias)
 		}
 	}

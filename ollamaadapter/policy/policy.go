@@ -45,7 +45,7 @@ func (p *Policy) Resolve(asked string, only []string) (model string, allowed boo
 	if !plainName.MatchString(asked) {
 		return "", false
 	}
-	if only != nil && !matchesAny(only, asked) {
+	if !Permits(only, asked) {
 		return "", false
 	}
 	if model, ok := p.Aliases[Canonical(asked)]; ok {
@@ -76,6 +76,10 @@ func (p *Policy) Visible(name string, remote bool) bool {
 	}
 	return len(p.Models) == 0 || matchesAny(p.Models, name)
 }
+
+// Permits reports whether somebody for whom there are only these globs may ask for a
+// name; nil narrows nothing.
+func Permits(only []string, name string) bool { return only == nil || matchesAny(only, name) }
 
 func matchesAny(globs []string, name string) bool {
 	for _, glob := range globs {
