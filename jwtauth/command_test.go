@@ -16,7 +16,7 @@ import (
 
 func TestAnIssuedTokenIsLetIn(t *testing.T) {
 	file := writeFile(t, secret+"\n")
-	handler := newHandler(t, Handler{Secrets: []string{"{file." + file + "}"}})
+	handler := newHandler(t, Handler{Secrets: secrets("{file." + file + "}")})
 	for _, ttl := range []time.Duration{time.Second, time.Minute, 5 * time.Minute} {
 		compact, err := issue(file, "clawdbot", ttl, now)
 		if err != nil {
