@@ -3,7 +3,9 @@ package ollamaadapter_test
 import (
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,6 +42,7 @@ var lateFaults = []struct {
 	{"a full queue", ollamatest.Answer{Status: 503, Error: "CANARY"}, "server_overloaded", record.UpstreamError},
 	{"a model that is gone", ollamatest.Answer{Status: 404, Error: "model 'CANARY' not found"}, "model_not_found", record.ModelNotFound},
 	{"a conversation that is too long", ollamatest.Answer{Status: 400, Error: "CANARY exceeds the context length"}, "context_length_exceeded", record.ContextLengthExceeded},
+	{"a bad request", ollamatest.Answer{Status: 400, Error: "CANARY"}, "invalid_value", record.BadRequest},
 	{"a stall", ollamatest.Answer{Fault: ollamatest.Stall}, "upstream_timeout", record.UpstreamStalled},
 }
 
@@ -167,4 +170,59 @@ func TestNoHeartbeatAfterTheEnd(t *testing.T) {
 		x.wanted(f).check(t, g, g.ask(t, f))
 		x.checkUpstream(t, server)
 	})
+}
+
+// jealous is a ResponseWriter that notices when two use it at a time: each use of it
+// takes so long that a heartbeat falls into it.
+type jealous struct {
+	http.ResponseWriter
+	t    *testing.T
+	used atomic.Bool
+}
+
+func (w *jealous) use() {
+	if w.used.Swap(true) {
+		w.t.Error("the client's writer is used by two at a time")
+	}
+	time.Sleep(2 * often)
+	w.used.Store(false)
+}
+
+func (w *jealous) Header() http.Header {
+	w.use()
+	return w.ResponseWriter.Header()
+}
+
+func (w *jealous) WriteHeader(status int) {
+	w.use()
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *jealous) Write(p []byte) (int, error) {
+	w.use()
+	return w.ResponseWriter.Write(p)
+}
+
+func TestTheClientsWriterIsUsedByOneAtATime(t *testing.T) {
+	f := forms[1]
+	for name, answer := range map[string]func(http.ResponseWriter){
+		"an answer":    func(w http.ResponseWriter) { _, _ = io.WriteString(w, strings.Join(f.lines(words...), "")) },
+		"an error":     func(w http.ResponseWriter) { _, _ = io.WriteString(w, `{"error":"CANARY"}`) },
+		"a failure":    func(w http.ResponseWriter) { w.WriteHeader(http.StatusInternalServerError) },
+		"a full queue": func(w http.ResponseWriter) { w.WriteHeader(http.StatusServiceUnavailable) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			next := func(w http.ResponseWriter, r *http.Request) error {
+				if known, ok := catalogued[r.Method+" "+r.RequestURI]; ok {
+					_, err := io.WriteString(w, known)
+					return err
+				}
+				answer(w)
+				return nil
+			}
+			w := &jealous{ResponseWriter: httptest.NewRecorder(), t: t}
+			_ = serve(t, ollamaadapter.Handler{CoalesceLoads: new(bool), Heartbeat: lasting(often)}, w, new(record.Record), f, next)
+		})
+	}
 }
