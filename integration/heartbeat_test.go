@@ -45,14 +45,14 @@ func give(t *testing.T, tick chan<- struct{}) {
 	}
 }
 
-// protocols are the ways in which OpenAI's official client reaches the gateway.
-var protocols = map[string]func(*http.Client){
+// versions are the ways in which OpenAI's official client reaches the gateway.
+var versions = map[string]func(*http.Client){
 	"over HTTP/1.1": func(c *http.Client) { c.Transport.(*http.Transport).ForceAttemptHTTP2 = false },
 	"over HTTP/2":   func(*http.Client) {},
 }
 
 func TestOpenAIGoReadsAStreamWithHeartbeats(t *testing.T) {
-	for name, speak := range protocols {
+	for name, speak := range versions {
 		for _, test := range []struct {
 			name   string
 			answer ollamatest.Answer
@@ -102,7 +102,7 @@ func TestOpenAIGoReadsAStreamWithHeartbeats(t *testing.T) {
 // What is behind heartbeats must be an answer. If there will be none, the connection
 // is cut: whatever came instead, some SDK would take it for one.
 func TestOpenAIGoReadsAWholeAnswerBehindHeartbeats(t *testing.T) {
-	for name, speak := range protocols {
+	for name, speak := range versions {
 		for _, test := range []struct {
 			name   string
 			answer ollamatest.Answer

@@ -146,8 +146,8 @@ func TestAWholeAnswerThatIsKeptAlive(t *testing.T) {
 		answer ollamatest.Answer
 		fails  bool
 	}{
-		{"comes after white space", ollamatest.Answer{Content: words}, false},
-		{"is broken off if Ollama fails", ollamatest.Answer{Content: words, Fault: ollamatest.ErrorLine, FaultAt: 1}, true},
+		{"comes after white space", ollamatest.Answer{Content: pieces}, false},
+		{"is broken off if Ollama fails", ollamatest.Answer{Content: pieces, Fault: ollamatest.ErrorLine, FaultAt: 1}, true},
 		{"is broken off if it fails before its first word", ollamatest.Answer{Fault: ollamatest.Cut}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

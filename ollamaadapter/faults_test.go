@@ -7,8 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollamatest"
@@ -20,11 +18,6 @@ var words = []string{"na\u00efve \"words\"\n", "\u4e16\u754c ", "\\u0000 ", "\U0
 // brief is a time-out that a test waits for, and that no loaded machine is too slow
 // to keep where there is something to be kept.
 const brief = 500 * time.Millisecond
-
-func lasting(d time.Duration) *caddy.Duration {
-	duration := caddy.Duration(d)
-	return &duration
-}
 
 // trouble is a fault in place of a line, or before it.
 type trouble struct {
