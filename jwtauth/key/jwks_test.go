@@ -37,8 +37,8 @@ func TestSetsThatAreRefused(t *testing.T) {
 		{"256 KiB", filled(256 << 10), 1, nil},
 		{"a byte more", filled(256<<10 + 1), 0, []string{"262145 bytes"}},
 		{"eight levels", nested(7), 1, nil},
-		{"nine levels", nested(8), 0, []string{"deeper than 8"}},
-		{"thousands of levels", nested(9000), 0, []string{"deeper than 8"}},
+		{"nine levels", nested(8), 0, []string{"8 levels"}},
+		{"thousands of levels", nested(9000), 0, []string{"8 levels"}},
 
 		{"one kid twice", set(edMembers()+`,"kid":"1"`, ecMembers(p256())+`,"kid":"1"`), 0, []string{"one kid", "number 2"}},
 		{"one kid twice, spelled in another way", set(edMembers()+`,"kid":"a"`, ecMembers(p256())+`,"kid":"\u0061"`), 0, []string{"one kid"}},
