@@ -4,6 +4,7 @@
 package key
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -11,6 +12,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/golang-jwt/jwt/v5"
 )
@@ -29,55 +31,74 @@ type Key struct {
 
 // Secret makes a key of an HMAC algorithm: HS256, HS384 or HS512.
 func Secret(value []byte, algorithm string) (*Key, error) {
-	method, ok := jwt.GetSigningMethod(algorithm).(*jwt.SigningMethodHMAC)
+	method, ok := methods[algorithm].(*jwt.SigningMethodHMAC)
 	if !ok {
 		return nil, fmt.Errorf("%s takes no secret; use HS256, HS384 or HS512", algorithm)
 	}
-	if least := method.Hash.Size(); len(value) < least {
-		return nil, fmt.Errorf("it has %d bytes and must have at least %d for %s (RFC 7518 section 3.2); `openssl rand -base64 48` makes one", len(value), least, algorithm)
+	least := method.Hash.Size()
+	if len(value) < least {
+		return nil, fmt.Errorf("it has %d bytes and must have at least %d for %s (RFC 7518 section 3.2); %s", len(value), least, algorithm, advice)
 	}
+	if why := guessable(value, least); why != "" {
+		return nil, fmt.Errorf("it can be guessed: %s; %s", why, advice)
+	}
+	value = bytes.Clone(value)
 	return &Key{Algorithm: algorithm, method: method, public: value, private: value}, nil
 }
+
+const advice = "`openssl rand -base64 48` makes one"
 
 // Public makes a key of a public key. Without an algorithm it is RS256, that of the
 // curve, or EdDSA.
 func Public(public crypto.PublicKey, algorithm string) (*Key, error) {
-	k := &Key{Algorithm: Canonical(algorithm), public: public}
+	own, err := ownAlgorithm(public)
+	if err != nil {
+		return nil, err
+	}
+	algorithm = Canonical(algorithm)
+	if algorithm == "" {
+		algorithm = own
+	}
+	if _, rsa := public.(*rsa.PublicKey); algorithm != own && !(rsa && slices.Contains(ofRSA, algorithm)) {
+		return nil, fmt.Errorf("it is a key for %s and none for %s", own, algorithm)
+	}
+	return &Key{Algorithm: algorithm, method: methods[algorithm], public: public}, nil
+}
+
+// ofRSA are the algorithms that an RSA key may have. Any other key has but one.
+var ofRSA = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512"}
+
+// ownAlgorithm is the algorithm of a key of which nothing else is said. A key that is
+// not sound has none.
+func ownAlgorithm(public crypto.PublicKey) (string, error) {
 	switch public := public.(type) {
 	case *rsa.PublicKey:
-		if err := checkRSA(public); err != nil {
-			return nil, err
-		}
-		if k.Algorithm == "" {
-			k.Algorithm = "RS256"
-		}
+		return "RS256", checkRSA(public)
 	case *ecdsa.PublicKey:
-		own := curves[public.Curve.Params().Name]
-		if own == "" || k.Algorithm != "" && k.Algorithm != own {
-			return nil, fmt.Errorf("a key on curve %s is not one for %s", public.Curve.Params().Name, k.Algorithm)
-		}
-		k.Algorithm = own
+		return curveAlgorithm(public)
 	case ed25519.PublicKey:
-		if k.Algorithm == "" {
-			k.Algorithm = "EdDSA"
-		}
-	default:
-		return nil, errors.New("it must be an RSA, ECDSA or Ed25519 key")
+		return "EdDSA", checkEd25519(public)
 	}
-	k.method = jwt.GetSigningMethod(k.Algorithm)
-	if !suits(k.method, public) {
-		return nil, fmt.Errorf("it is no key for %s", k.Algorithm)
-	}
-	return k, nil
+	return "", errors.New("it must be an RSA, ECDSA or Ed25519 key")
 }
 
 // Private makes a key that can sign, of an RSA, ECDSA or Ed25519 private key.
 func Private(private crypto.Signer, algorithm string) (*Key, error) {
+	// golang-jwt signs with these types and no others
+	switch private.(type) {
+	case *rsa.PrivateKey, *ecdsa.PrivateKey, ed25519.PrivateKey:
+	default:
+		return nil, errors.New("it must be an RSA, ECDSA or Ed25519 private key")
+	}
 	k, err := Public(private.Public(), algorithm)
 	if err != nil {
 		return nil, err
 	}
 	k.private = private
+	const probe = "of one pair"
+	if signature, err := k.Sign(probe); err != nil || !k.Verify(probe, signature) {
+		return nil, errors.New("its private half does not belong to its public half")
+	}
 	return k, nil
 }
 
@@ -94,41 +115,25 @@ func (k *Key) Sign(toSign string) ([]byte, error) {
 	return k.method.Sign(toSign, k.private)
 }
 
-// curves are the algorithms of curves (RFC 7518 section 3.4).
-var curves = map[string]string{"P-256": "ES256", "P-384": "ES384", "P-521": "ES512"}
-
-// suits reports whether a method takes such a key.
-func suits(method jwt.SigningMethod, public crypto.PublicKey) bool {
-	switch public.(type) {
-	case *rsa.PublicKey:
-		_, pss := method.(*jwt.SigningMethodRSAPSS)
-		_, pkcs := method.(*jwt.SigningMethodRSA)
-		return pss || pkcs
-	case *ecdsa.PublicKey:
-		_, ok := method.(*jwt.SigningMethodECDSA)
-		return ok
-	case ed25519.PublicKey:
-		_, ok := method.(*jwt.SigningMethodEd25519)
-		return ok
-	}
-	return false
-}
-
-func checkRSA(public *rsa.PublicKey) error {
-	switch {
-	case public.N.BitLen() < 2048:
-		return fmt.Errorf("an RSA key of %d bits is too weak; it must have 2048 at least", public.N.BitLen())
-	case public.N.BitLen() > 8192:
-		return fmt.Errorf("an RSA key of %d bits is too slow; it must have 8192 at most", public.N.BitLen())
-	case public.E < 65537 || public.E%2 == 0:
-		return fmt.Errorf("an RSA key with the exponent %d is not safe; it is 65537 as a rule", public.E)
-	}
-	return nil
-}
-
 // Algorithms are those that there are keys for. `none` is none.
 var Algorithms = []string{
 	"HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+}
+
+// methods are the algorithms. They are not asked of golang-jwt, in which any code of
+// the process may register another of the same name.
+var methods = map[string]jwt.SigningMethod{
+	"HS256": jwt.SigningMethodHS256, "HS384": jwt.SigningMethodHS384, "HS512": jwt.SigningMethodHS512,
+	"RS256": jwt.SigningMethodRS256, "RS384": jwt.SigningMethodRS384, "RS512": jwt.SigningMethodRS512,
+	"PS256": exactSalt(jwt.SigningMethodPS256), "PS384": exactSalt(jwt.SigningMethodPS384), "PS512": exactSalt(jwt.SigningMethodPS512),
+	"ES256": jwt.SigningMethodES256, "ES384": jwt.SigningMethodES384, "ES512": jwt.SigningMethodES512,
+	"EdDSA": jwt.SigningMethodEdDSA,
+}
+
+// exactSalt verifies with the length of salt that signatures have (RFC 7518 section
+// 3.5). golang-jwt makes them so and accepts any.
+func exactSalt(method *jwt.SigningMethodRSAPSS) jwt.SigningMethod {
+	return &jwt.SigningMethodRSAPSS{SigningMethodRSA: method.SigningMethodRSA, Options: method.Options}
 }
 
 // Canonical is the name of an algorithm under which it goes here: RFC 9864 has given
