@@ -141,6 +141,7 @@ func pairFiles(out string, private crypto.Signer) (files []keyFile, jwks []byte,
 	if err != nil {
 		return nil, nil, err
 	}
+	k.ID = k.Thumbprint()
 	if jwks, err = key.MarshalJWKS([]*key.Key{k}); err != nil {
 		return nil, nil, err
 	}

@@ -1,6 +1,7 @@
 package jwtauth
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
@@ -14,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,11 +26,17 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-// generated writes the files of a new key pair, and returns the name of the private
-// one and the public key.
+// oneRSAKey is made once, because that takes long.
+var oneRSAKey = sync.OnceValues(func() (crypto.Signer, error) { return generate("rsa") })
+
+// generated writes the files of a key pair, a new one but for RSA, and returns the
+// name of the private one and the public key.
 func generated(t *testing.T, kind string) (file string, public any) {
 	t.Helper()
-	private, err := generate(kind)
+	private, err := oneRSAKey()
+	if kind != "rsa" {
+		private, err = generate(kind)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +60,7 @@ func TestEveryAlgorithmSigns(t *testing.T) {
 		file, public := generated(t, kind)
 		pairs[kind] = pair{file, public}
 	}
-	long := strings.Repeat(secret, 2)
+	long := secret + oldSecret
 	for _, test := range []struct{ kind, algorithm, want string }{
 		{"", "", "HS256"}, {"", "HS256", "HS256"}, {"", "HS384", "HS384"}, {"", "HS512", "HS512"},
 		{"rsa", "", "RS256"}, {"rsa", "RS256", "RS256"}, {"rsa", "RS384", "RS384"}, {"rsa", "RS512", "RS512"},
