@@ -191,9 +191,44 @@ http://:2 {
 	}
 }
 
+// All that jwt_auth checks besides the token's own soundness is asked for, too.
+func TestInspectKnowsAllOptionsOfAHandler(t *testing.T) {
+	file := writeFile(t, secret)
+	certificate := filepath.Join(t.TempDir(), "client.crt")
+	certificateFile(t, certificate)
+	other := filepath.Join(t.TempDir(), "other.crt")
+	certificateFile(t, other)
+	config := filepath.Join(t.TempDir(), "Caddyfile")
+	site := " {\n jwt_auth {\n secret {file." + file + "}\n replay once\n require scope chat\n bind_certificate required\n }\n}\n"
+	overwrite(t, config, "http://:1"+site+"http://:2"+site)
+	issued := func(claim, certificate, id string) string {
+		compact, err := issue(issueOptions{secretFile: file, subject: "clawdbot", ttl: time.Minute,
+			claims: []string{claim}, certificate: certificate, id: id}, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return compact
+	}
+	withoutID := mint(t, secret, jwt.MapClaims{"scope": "chat", "cnf": payloadOf(t, issued("scope=chat", certificate, ""))["cnf"]})
+	for _, test := range []struct{ name, token, certificate, want string }{
+		{"with everything, it passes both", issued("scope=chat", certificate, ""), certificate, "it would pass"},
+		{"without the scope", issued("scope=embed", certificate, ""), certificate, "(scope)"},
+		{"with another certificate", issued("scope=chat", certificate, ""), other, "(certificate)"},
+		{"without a certificate", issued("scope=chat", certificate, ""), "", "(certificate)"},
+		{"without a jti", withoutID, certificate, "(claim)"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			output, err := inspected(t, inspectOptions{config: config, certificate: test.certificate}, test.token)
+			if n := strings.Count(output, test.want); n != 2 || (err == nil) != (test.want == "it would pass") {
+				t.Errorf("%d of 2 say %q:\n%s\n%v", n, test.want, output, err)
+			}
+		})
+	}
+}
+
 func TestInspectTakesAConfigurationInJSON(t *testing.T) {
 	config := filepath.Join(t.TempDir(), "caddy.json")
-	handler := `{"handler":"subroute","routes":[{"handle":[{"handler":"jwt_auth","secrets":["` + secret + `"]}]}]}`
+	handler := `{"handler":"subroute","routes":[{"handle":[{"handler":"jwt_auth","secret":[{"value":"` + secret + `"}]}]}]}`
 	overwrite(t, config, `{"apps":{"http":{"servers":{"s":{"routes":[{"handle":[`+handler+`]}]}}}}}`)
 	output, err := inspected(t, inspectOptions{config: config}, mint(t, secret, nil))
 	if err != nil || !strings.Contains(output, "jwt_auth: it would pass") {

@@ -16,6 +16,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
+
+	"github.com/gateway18789/caddy-ollama/jwtauth/replay"
 )
 
 // judgesOf are the jwt_auth handlers of a configuration, asked as if a client came
@@ -44,8 +46,12 @@ func judgesOf(file string, certificate *x509.Certificate) (judges []judge, end f
 	return judges, end, nil
 }
 
-// judge is this handler without the request around a token.
+// judge is this handler without the request around a token. What another handler has
+// seen it does not know, so that each says what it would of a token that is new.
 func (h *Handler) judge(certificate *x509.Certificate) judge {
+	if h.replayed != nil {
+		h.replayed = replay.New(maxReplayed)
+	}
 	return judge{"jwt_auth" + h.at(), func(compact string, now time.Time) error {
 		r := &http.Request{TLS: new(tls.ConnectionState)}
 		if certificate != nil {

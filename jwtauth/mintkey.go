@@ -21,7 +21,7 @@ type PrivateKey struct {
 }
 
 // signingKey is the key that a Minter signs with. It follows what it is read from: a
-// changed file counts with the first token after lookEvery, with no reload.
+// changed file counts with the first token after watchEvery, with no reload.
 type signingKey struct {
 	read   func() ([]byte, error)
 	parse  func([]byte) (*key.Key, error)
@@ -35,16 +35,16 @@ type signingKey struct {
 	fault   string // what was wrong with the newest source; empty if nothing
 }
 
-// lookEvery is how long a key is used before its source is looked at again.
-const lookEvery = 2 * time.Second
-
 // signingKey reads the key that the configuration names.
 func (m *Minter) signingKey(logger *zap.Logger) (*signingKey, error) {
 	s := &signingKey{logger: logger, looked: m.now().Round(0)}
 	if m.PrivateKey.File == "" {
 		s.read = func() ([]byte, error) {
-			value, err := expand("secret", m.Secret.Value)
-			return []byte(value), err
+			value, err := resolveSecret(m.Secret.Value)
+			if err != nil {
+				return nil, fmt.Errorf("secret: %w", err)
+			}
+			return []byte(value), nil
 		}
 		s.parse = func(value []byte) (*key.Key, error) { return parseSecret(value, m.Secret.Algorithm) }
 	} else {
@@ -69,7 +69,7 @@ func (m *Minter) signingKey(logger *zap.Logger) (*signingKey, error) {
 func (s *signingKey) at(now time.Time) *key.Key {
 	if s.looking.TryLock() {
 		defer s.looking.Unlock()
-		if age := now.Sub(s.looked); age < 0 || age >= lookEvery {
+		if age := now.Sub(s.looked); age < 0 || age >= watchEvery {
 			s.looked = now
 			s.follow()
 		}
