@@ -2,6 +2,7 @@ package ollamaadapter_test
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net/http"
 	"strconv"
@@ -76,6 +77,10 @@ var dialogues = []dialogue{
 		want: []string{"0 role assistant", "0 thinks hm", "0 so", "0 2 calls", "0 finish tool_calls", "usage 4", "[DONE]"}},
 	{name: "two choices", n: 2, usage: true, answer: ollamatest.Answer{Content: pieces},
 		want: []string{"0 role assistant", "0 hel", "0 lo", "0 finish stop", "1 role assistant", "1 hel", "1 lo", "1 finish stop", "usage 4", "[DONE]"}},
+	{name: "two choices of lines as Ollama itself writes them", n: 2, answer: ollamatest.Answer{Raw: ollamasLines(`"message":{"role":"assistant","content":"hi"}`)},
+		want: []string{"0 role assistant", "0 hi", "0 hi", "0 finish stop", "1 role assistant", "1 hi", "1 hi", "1 finish stop", "[DONE]"}},
+	{name: "two completions of such lines", text: true, n: 2, answer: ollamatest.Answer{Raw: ollamasLines(`"response":"hi"`)},
+		want: []string{"0 hi", "0 hi", "0 finish stop", "1 hi", "1 hi", "1 finish stop", "[DONE]"}},
 	{name: "a completion", text: true, usage: true, answer: ollamatest.Answer{Content: pieces}, want: []string{"0 hel", "0 lo", "0 finish stop", "usage 2", "[DONE]"}},
 	{name: "two completions with their prompt", text: true, n: 2, fields: `,"echo":true`, answer: ollamatest.Answer{Content: pieces},
 		want: []string{"0 hi", "0 hel", "0 lo", "0 finish stop", "1 hi", "1 hel", "1 lo", "1 finish stop", "[DONE]"}},
@@ -93,6 +98,13 @@ var dialogues = []dialogue{
 		want: []string{"0 role assistant", "0 hel", "error upstream_error"}},
 	{name: "a stall", usage: true, answer: ollamatest.Answer{Content: pieces, Fault: ollamatest.Stall, FaultAt: 1},
 		want: []string{"0 role assistant", "0 hel", "error upstream_timeout"}},
+}
+
+// ollamasLines are two lines that say the same, and a last one, with all the fields
+// that Ollama itself writes.
+func ollamasLines(says string) []string {
+	line := `{"model":"m","created_at":"2026-01-01T00:00:00Z",` + says + `,"done":false}` + "\n"
+	return []string{line, line, `{"model":"m","created_at":"2026-01-01T00:00:00Z","done":true,"done_reason":"stop"}` + "\n"}
 }
 
 // shortStall makes a stall an event of a test; everything else comes much sooner.
@@ -144,8 +156,10 @@ func lasting(d time.Duration) *caddy.Duration { return (*caddy.Duration)(&d) }
 // line of Ollama's.
 func hear(t *testing.T, g *gateway, d dialogue, pace chan<- struct{}) *transcript {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
 	path, body := d.request()
-	resp := g.do(t, t.Context(), http.MethodPost, path, body)
+	resp := g.do(t, ctx, http.MethodPost, path, body)
 	if resp.StatusCode != 200 {
 		t.Fatalf("%s: %s", resp.Status, read(t, resp))
 	}
@@ -165,8 +179,8 @@ func hear(t *testing.T, g *gateway, d dialogue, pace chan<- struct{}) *transcrip
 		if err == io.EOF {
 			return transcriptOf(d, contentType, all)
 		}
-		if err != nil {
-			t.Fatalf("after %q: %v", all, err)
+		if err != nil || strings.Count(all, "\n") > 400 {
+			t.Fatalf("it has no end: %.9999q, %v", all, err)
 		}
 	}
 }
