@@ -12,6 +12,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/rs/zerolog"
 
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollamatest"
 )
 
@@ -116,12 +117,16 @@ func said(t *testing.T, a answer) string {
 }
 
 // What only slows an answer down, or cuts it into other pieces, changes nothing of it.
+// Ollama sends every byte as a chunk of its own, for net/http puts together what the
+// network has cut of a chunk.
 func TestNetworkThatIsSlowLosesNothing(t *testing.T) {
 	var pieces []string
-	for i := range 15 {
+	for i := range 4 {
 		pieces = append(pieces, fmt.Sprintf("%d: \"Grüße\" 世界 👋\n", i))
 	}
-	upstream := ollamatest.NewServer(ollamatest.Says("hello", pieces...))
+	upstream := ollamatest.NewServer(ollamatest.Model{Name: "hello", Answer: func(ollama.ChatRequest) ollamatest.Answer {
+		return ollamatest.Answer{Content: pieces, Fault: ollamatest.Split}
+	}})
 	t.Cleanup(upstream.Close)
 	net := startNetwork(t, upstream.Address())
 	g := startGatewayWith(t, net.address(), "concurrency 200", "concurrency 1")
@@ -131,7 +136,7 @@ func TestNetworkThatIsSlowLosesNothing(t *testing.T) {
 	}{
 		{"latency", "latency", `{"latency":150}`, 150 * time.Millisecond},
 		{"jitter", "latency", `{"latency":150,"jitter":100}`, 50 * time.Millisecond},
-		{"bandwidth", "bandwidth", `{"rate":5}`, 150 * time.Millisecond},
+		{"bandwidth", "bandwidth", `{"rate":7}`, 150 * time.Millisecond},
 		{"slices that cut every rune", "slicer", `{"average_size":3,"size_variation":1,"delay":100}`, 50 * time.Millisecond},
 	} {
 		for _, stream := range []bool{true, false} {
@@ -155,49 +160,44 @@ func TestNetworkThatIsSlowLosesNothing(t *testing.T) {
 	}
 }
 
-// frailLink is a gateway with an Ollama behind a network that fails.
-type frailLink struct {
-	*gateway
-	network  *network
-	upstream *ollamatest.Server
-	tick     chan struct{} // lets `hello` say a line
-	asked    int           // how often Ollama was
+// arrived waits for the request after so many others at Ollama.
+func arrived(t *testing.T, upstream *ollamatest.Server, others int) *ollamatest.Request {
+	t.Helper()
+	await(t, "a request at Ollama", func() error {
+		if n := len(upstream.Requests()); n <= others {
+			return fmt.Errorf("it had %d", n)
+		}
+		return nil
+	})
+	return upstream.Requests()[others]
 }
 
-// request waits for the next request at Ollama, and for lines of its answer.
-func (l *frailLink) request(lines int) *ollamatest.Request {
-	l.asked++
-	request := l.upstream.WaitFor(l.asked)
-	for range lines {
-		l.tick <- struct{}{}
-	}
-	return request
-}
-
-// fail makes the network fail while Ollama says another line.
-func (l *frailLink) fail(toxic, attributes string, request *ollamatest.Request) (relent func()) {
-	relent = l.network.suffer(toxic, attributes, 1)
+// cancelled waits until Ollama has stopped working for a request.
+func cancelled(t *testing.T, request *ollamatest.Request) {
+	t.Helper()
 	select {
-	case l.tick <- struct{}{}:
+	case <-request.Ended():
+		if !request.Cancelled() {
+			t.Error("Ollama answered to the end")
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("Ollama works for nobody")
+	}
+}
+
+// say lets a model say a line, unless its request has ended.
+func say(tick chan<- struct{}, request *ollamatest.Request) {
+	select {
+	case tick <- struct{}{}:
 	case <-request.Ended():
 	}
-	return relent
 }
 
-// over checks what is left of a request that the network has spoiled, and that the
-// next one finds its slot free.
-func (l *frailLink) over(t *testing.T, client *http.Client, request *ollamatest.Request, a answer, reason string) {
+// slotIsFree checks that the next client is answered.
+func (g *gateway) slotIsFree(t *testing.T, client *http.Client) {
 	t.Helper()
-	checkRecord(t, l.recordOf(a), record{
-		"http.response.status_code": a.status, "event.reason": reason, "event.outcome": "failure",
-	})
-	<-request.Ended()
-	if !request.Cancelled() {
-		t.Error("Ollama answered to the end")
-	}
-	l.asked++
-	if got := said(t, l.mustPost(client, tokenFor(t, "bot"), chatBody("healthy", true))); got != "I am well" {
-		t.Errorf("the next one is told %q", got)
+	if got := said(t, g.mustPost(client, tokenFor(t, "bot"), chatBody("healthy", true))); got != "I am well" {
+		t.Errorf("the next client is told %q", got)
 	}
 }
 
@@ -218,7 +218,10 @@ func TestNetworkFaultOnTheWayToOllama(t *testing.T) {
 			t.Cleanup(upstream.Close)
 			net := startNetwork(t, upstream.Address())
 			net.suffer(fault.toxic, fault.attributes, 0)
-			link := &frailLink{startGatewayWith(t, net.address(), impatient...), net, upstream, tick, 0}
+			g := startGatewayWith(t, net.address(), impatient...)
+			spoiled := func(status int) record {
+				return record{"http.response.status_code": status, "event.reason": fault.reason, "event.outcome": "failure"}
+			}
 
 			for i, test := range []struct {
 				name   string
@@ -230,34 +233,41 @@ func TestNetworkFaultOnTheWayToOllama(t *testing.T) {
 				{"while Ollama writes a whole answer", false, 3},
 			} {
 				t.Run(test.name, func(t *testing.T) {
-					client := link.from(fmt.Sprintf("127.0.0.%d", 2+i))
+					client, others := g.from(fmt.Sprintf("127.0.0.%d", 2+i)), len(upstream.Requests())
 					token, answers := tokenFor(t, "bot"), make(chan answer, 1)
 					go func() {
-						a, err := link.post(client, token, chatBody("hello", test.stream))
+						a, err := g.post(client, token, chatBody("hello", test.stream))
 						if err != nil {
 							t.Error(err)
 						}
 						answers <- a
 					}()
-					request := link.request(test.lines)
-					relent := link.fail(fault.toxic, fault.attributes, request)
+					request := arrived(t, upstream, others)
+					for range test.lines {
+						say(tick, request)
+					}
+					relent := net.suffer(fault.toxic, fault.attributes, 1)
+					say(tick, request)
 					a := <-answers
-					relent()
 					if a.status != fault.status || a.errorCode() != fault.code {
 						t.Errorf("got %d %s", a.status, a.body)
 					}
-					link.over(t, client, request, a, fault.reason)
+					checkRecord(t, g.recordOf(a), spoiled(fault.status))
+					cancelled(t, request)
+					relent()
+					g.slotIsFree(t, client)
 				})
 			}
 
 			t.Run("in the midst of a stream", func(t *testing.T) {
-				client := link.from("127.0.0.10")
-				s := link.stream(startedBy(tick, client), tokenFor(t, "bot"), chatBody("hello", true))
-				request := link.request(0)
+				client, others := g.from("127.0.0.10"), len(upstream.Requests())
+				s := g.stream(startedBy(tick, client), tokenFor(t, "bot"), chatBody("hello", true))
 				if got := s.nextContent(); got != "1 " {
 					t.Fatalf("begins with %q", got)
 				}
-				relent := link.fail(fault.toxic, fault.attributes, request)
+				request := arrived(t, upstream, others)
+				relent := net.suffer(fault.toxic, fault.attributes, 1)
+				say(tick, request)
 				end, ok := s.next()
 				if code := (answer{body: end}).errorCode(); !ok || code != fault.code {
 					t.Errorf("ends with %q, want an error event with code %s", end, fault.code)
@@ -265,8 +275,10 @@ func TestNetworkFaultOnTheWayToOllama(t *testing.T) {
 				if more, ok := s.next(); ok || s.events.Err() != nil {
 					t.Errorf("after its end comes %q, %v", more, s.events.Err())
 				}
+				checkRecord(t, g.recordOf(answer{header: s.resp.Header}), spoiled(200))
+				cancelled(t, request)
 				relent()
-				link.over(t, client, request, answer{status: 200, header: s.resp.Header}, fault.reason)
+				g.slotIsFree(t, client)
 			})
 		})
 	}
