@@ -118,9 +118,9 @@ func TestNetworkSlowReaderHoldsOllamaBack(t *testing.T) {
 	model, address := startTorrent(t)
 	g := startGatewayWith(t, address, "concurrency 200", "concurrency 1",
 		"default_model", "stall_timeout 1s\n\t\t\tcoalesce_loads off\n\t\t\tdefault_model")
-	network := startNetwork(t, g.address())
 	for _, protocol := range protocols {
 		t.Run(protocol, func(t *testing.T) {
+			network := startNetwork(t, g.address())
 			before, unknown := g.peakMemory()
 			relent := network.suffer("bandwidth", `{"rate":100}`, 1)
 			client, conns := g.over(protocol, network.address())
