@@ -56,10 +56,10 @@ func TestErrorStatusesKeepTheRulesOfTheirClients(t *testing.T) {
 
 // Clients of OpenAI's SDKs wait as long as they are told, but no longer than 60 s.
 func TestABusyOllamaIsToldWithAWaitThatClientsKeep(t *testing.T) {
-	for _, test := range []struct{ name, own string }{
-		{"of its own", ""}, {"as Ollama says", "7"}, {"no longer than a minute", "3600"},
-		{"in seconds, where a proxy of Ollama's gives a date", "Wed, 21 Oct 2026 07:28:00 GMT"}, {"not negative", "-1"},
-		{"not without end", "99999999999999999999"},
+	for _, test := range []struct{ name, own, want string }{
+		{"of our own", "", "5"}, {"as Ollama says", "7", "7"}, {"no longer than a minute", "3600", "60"}, {"no less than a second", "0", "1"},
+		{"in seconds, where a proxy of Ollama's gives a date", "Wed, 21 Oct 2026 07:28:00 GMT", "5"},
+		{"not negative", "-1", "5"}, {"not without end", "99999999999999999999", "5"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			upstream := watch(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -72,11 +72,8 @@ func TestABusyOllamaIsToldWithAWaitThatClientsKeep(t *testing.T) {
 			g := inFront(t, ollamaadapter.Handler{}, upstream.address())
 			for _, body := range both {
 				resp := g.post(t, body)
-				if resp.StatusCode != 503 {
-					t.Errorf("%s", resp.Status)
-				}
-				if test.own == "7" && resp.Header.Get("Retry-After") != "7" {
-					t.Errorf("Retry-After %q", resp.Header.Get("Retry-After"))
+				if got := resp.Header.Get("Retry-After"); resp.StatusCode != 503 || got != test.want {
+					t.Errorf("%s, Retry-After %q, want %s", resp.Status, got, test.want)
 				}
 				keepsErrorRules(t, resp)
 			}
@@ -146,8 +143,8 @@ func TestAWholeAnswerThatIsKeptAlive(t *testing.T) {
 		answer ollamatest.Answer
 		fails  bool
 	}{
-		{"comes after white space", ollamatest.Answer{Content: words}, false},
-		{"is broken off if Ollama fails", ollamatest.Answer{Content: words, Fault: ollamatest.ErrorLine, FaultAt: 1}, true},
+		{"comes after white space", ollamatest.Answer{Content: pieces}, false},
+		{"is broken off if Ollama fails", ollamatest.Answer{Content: pieces, Fault: ollamatest.ErrorLine, FaultAt: 1}, true},
 		{"is broken off if it fails before its first word", ollamatest.Answer{Fault: ollamatest.Cut}, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {

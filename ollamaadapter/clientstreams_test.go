@@ -2,6 +2,7 @@ package ollamaadapter_test
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net/http"
 	"strconv"
@@ -52,47 +53,58 @@ var (
 	called = []ollama.ToolCall{
 		{Function: ollama.FunctionCall{Name: "f", Arguments: []byte(`{"a":1}`)}}, {Function: ollama.FunctionCall{Name: "g", Arguments: []byte(`{}`)}},
 	}
-	words = []string{"hel", "lo"}
+	pieces = []string{"hel", "lo"}
 )
 
 var dialogues = []dialogue{
-	{name: "text", answer: ollamatest.Answer{Content: words}, want: []string{"0 role assistant", "0 hel", "0 lo", "0 finish stop", "[DONE]"}},
+	{name: "text", answer: ollamatest.Answer{Content: pieces}, want: []string{"0 role assistant", "0 hel", "0 lo", "0 finish stop", "[DONE]"}},
 	{name: "text that looks like the end of a stream", answer: ollamatest.Answer{Content: []string{"\n\ndata: [DONE]\n\n", "\r\u2028"}},
 		want: []string{"0 role assistant", "0 \n\ndata: [DONE]\n\n", "0 \r\u2028", "0 finish stop", "[DONE]"}},
-	{name: "usage, asked for", usage: true, answer: ollamatest.Answer{Content: words, PromptTokens: 3},
+	{name: "usage, asked for", usage: true, answer: ollamatest.Answer{Content: pieces, PromptTokens: 3},
 		want: []string{"0 role assistant", "0 hel", "0 lo", "0 finish stop", "usage 5", "[DONE]"}},
-	{name: "usage, refused", fields: `,"stream_options":{"include_usage":false}`, answer: ollamatest.Answer{Content: words},
+	{name: "usage, refused", fields: `,"stream_options":{"include_usage":false}`, answer: ollamatest.Answer{Content: pieces},
 		want: []string{"0 role assistant", "0 hel", "0 lo", "0 finish stop", "[DONE]"}},
 	{name: "nothing said", usage: true, answer: ollamatest.Answer{}, want: []string{"0 role assistant", "0 finish stop", "usage 0", "[DONE]"}},
-	{name: "an end at the limit", answer: ollamatest.Answer{Content: words, DoneReason: "length"},
+	{name: "an end at the limit", answer: ollamatest.Answer{Content: pieces, DoneReason: "length"},
 		want: []string{"0 role assistant", "0 hel", "0 lo", "0 finish length", "[DONE]"}},
-	{name: "an end of a kind that SDKs do not know", answer: ollamatest.Answer{Content: words, DoneReason: "load"},
+	{name: "an end of a kind that SDKs do not know", answer: ollamatest.Answer{Content: pieces, DoneReason: "load"},
 		want: []string{"0 role assistant", "0 hel", "0 lo", "0 finish stop", "[DONE]"}},
-	{name: "more tokens than were asked for", fields: `,"max_tokens":1`, answer: ollamatest.Answer{Content: words},
+	{name: "more tokens than were asked for", fields: `,"max_tokens":1`, answer: ollamatest.Answer{Content: pieces},
 		want: []string{"0 role assistant", "0 hel", "0 finish length", "[DONE]"}},
-	{name: "reasoning", answer: ollamatest.Answer{Thinking: []string{"h", "m"}, Content: words},
+	{name: "reasoning", answer: ollamatest.Answer{Thinking: []string{"h", "m"}, Content: pieces},
 		want: []string{"0 role assistant", "0 thinks h", "0 thinks m", "0 hel", "0 lo", "0 finish stop", "[DONE]"}},
 	{name: "tools", usage: true, answer: ollamatest.Answer{Thinking: []string{"hm"}, Content: []string{"so"}, ToolCalls: called},
 		want: []string{"0 role assistant", "0 thinks hm", "0 so", "0 2 calls", "0 finish tool_calls", "usage 4", "[DONE]"}},
-	{name: "two choices", n: 2, usage: true, answer: ollamatest.Answer{Content: words},
+	{name: "two choices", n: 2, usage: true, answer: ollamatest.Answer{Content: pieces},
 		want: []string{"0 role assistant", "0 hel", "0 lo", "0 finish stop", "1 role assistant", "1 hel", "1 lo", "1 finish stop", "usage 4", "[DONE]"}},
-	{name: "a completion", text: true, usage: true, answer: ollamatest.Answer{Content: words}, want: []string{"0 hel", "0 lo", "0 finish stop", "usage 2", "[DONE]"}},
-	{name: "two completions with their prompt", text: true, n: 2, fields: `,"echo":true`, answer: ollamatest.Answer{Content: words},
+	{name: "two choices of lines as Ollama itself writes them", n: 2, answer: ollamatest.Answer{Raw: ollamasLines(`"message":{"role":"assistant","content":"hi"}`)},
+		want: []string{"0 role assistant", "0 hi", "0 hi", "0 finish stop", "1 role assistant", "1 hi", "1 hi", "1 finish stop", "[DONE]"}},
+	{name: "two completions of such lines", text: true, n: 2, answer: ollamatest.Answer{Raw: ollamasLines(`"response":"hi"`)},
+		want: []string{"0 hi", "0 hi", "0 finish stop", "1 hi", "1 hi", "1 finish stop", "[DONE]"}},
+	{name: "a completion", text: true, usage: true, answer: ollamatest.Answer{Content: pieces}, want: []string{"0 hel", "0 lo", "0 finish stop", "usage 2", "[DONE]"}},
+	{name: "two completions with their prompt", text: true, n: 2, fields: `,"echo":true`, answer: ollamatest.Answer{Content: pieces},
 		want: []string{"0 hi", "0 hel", "0 lo", "0 finish stop", "1 hi", "1 hel", "1 lo", "1 finish stop", "[DONE]"}},
-	{name: "an error in the midst", usage: true, answer: ollamatest.Answer{Content: words, Fault: ollamatest.ErrorLine, FaultAt: 1},
+	{name: "an error in the midst", usage: true, answer: ollamatest.Answer{Content: pieces, Fault: ollamatest.ErrorLine, FaultAt: 1},
 		want: []string{"0 role assistant", "0 hel", "error upstream_error"}},
-	{name: "an error in the midst of a completion", text: true, usage: true, answer: ollamatest.Answer{Content: words, Fault: ollamatest.ErrorLine, FaultAt: 1},
+	{name: "an error in the midst of a completion", text: true, usage: true, answer: ollamatest.Answer{Content: pieces, Fault: ollamatest.ErrorLine, FaultAt: 1},
 		want: []string{"0 hel", "error upstream_error"}},
-	{name: "an error in place of the end", n: 2, answer: ollamatest.Answer{Content: words, Fault: ollamatest.ErrorLine, FaultAt: 2},
+	{name: "an error in place of the end", n: 2, answer: ollamatest.Answer{Content: pieces, Fault: ollamatest.ErrorLine, FaultAt: 2},
 		want: []string{"0 role assistant", "0 hel", "0 lo", "error upstream_error"}},
-	{name: "a cut", usage: true, answer: ollamatest.Answer{Content: words, Fault: ollamatest.Cut, FaultAt: 1},
+	{name: "a cut", usage: true, answer: ollamatest.Answer{Content: pieces, Fault: ollamatest.Cut, FaultAt: 1},
 		want: []string{"0 role assistant", "0 hel", "error upstream_error"}},
-	{name: "an end without a final line", answer: ollamatest.Answer{Content: words, Fault: ollamatest.CleanClose, FaultAt: 1},
+	{name: "an end without a final line", answer: ollamatest.Answer{Content: pieces, Fault: ollamatest.CleanClose, FaultAt: 1},
 		want: []string{"0 role assistant", "0 hel", "error upstream_error"}},
-	{name: "garbage", answer: ollamatest.Answer{Content: words, Fault: ollamatest.Garbage, FaultAt: 1},
+	{name: "garbage", answer: ollamatest.Answer{Content: pieces, Fault: ollamatest.Garbage, FaultAt: 1},
 		want: []string{"0 role assistant", "0 hel", "error upstream_error"}},
-	{name: "a stall", usage: true, answer: ollamatest.Answer{Content: words, Fault: ollamatest.Stall, FaultAt: 1},
+	{name: "a stall", usage: true, answer: ollamatest.Answer{Content: pieces, Fault: ollamatest.Stall, FaultAt: 1},
 		want: []string{"0 role assistant", "0 hel", "error upstream_timeout"}},
+}
+
+// ollamasLines are two lines that say the same, and a last one, with all the fields
+// that Ollama itself writes.
+func ollamasLines(says string) []string {
+	line := `{"model":"m","created_at":"2026-01-01T00:00:00Z",` + says + `,"done":false}` + "\n"
+	return []string{line, line, `{"model":"m","created_at":"2026-01-01T00:00:00Z","done":true,"done_reason":"stop"}` + "\n"}
 }
 
 // shortStall makes a stall an event of a test; everything else comes much sooner.
@@ -144,8 +156,10 @@ func lasting(d time.Duration) *caddy.Duration { return (*caddy.Duration)(&d) }
 // line of Ollama's.
 func hear(t *testing.T, g *gateway, d dialogue, pace chan<- struct{}) *transcript {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
 	path, body := d.request()
-	resp := g.do(t, t.Context(), http.MethodPost, path, body)
+	resp := g.do(t, ctx, http.MethodPost, path, body)
 	if resp.StatusCode != 200 {
 		t.Fatalf("%s: %s", resp.Status, read(t, resp))
 	}
@@ -165,8 +179,8 @@ func hear(t *testing.T, g *gateway, d dialogue, pace chan<- struct{}) *transcrip
 		if err == io.EOF {
 			return transcriptOf(d, contentType, all)
 		}
-		if err != nil {
-			t.Fatalf("after %q: %v", all, err)
+		if err != nil || strings.Count(all, "\n") > 400 {
+			t.Fatalf("it has no end: %.9999q, %v", all, err)
 		}
 	}
 }

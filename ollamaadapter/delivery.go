@@ -149,13 +149,16 @@ func (d *delivery) fail(r *http.Request, err error) error {
 		d.over = true // no heartbeat before the status
 		return err
 	}
-	d.record.Explain(record.UpstreamError) // if nothing more is known
+	status := http.StatusBadGateway
+	if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
+		status = he.StatusCode
+	}
+	if status < 500 {
+		d.record.Explain(record.BadRequest)
+	}
+	d.record.Explain(record.UpstreamError)
 	fault, ok := errors.AsType[*openai.Error](err)
 	if !ok {
-		status := http.StatusBadGateway
-		if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
-			status = he.StatusCode
-		}
 		fault = openai.ErrorOf(status)
 	}
 	out := d.answer.Failure(fault)

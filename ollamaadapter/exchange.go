@@ -100,6 +100,7 @@ func (h *Handler) trouble(d *delivery, r *http.Request, next caddyhttp.Handler, 
 	case upstream.status == 0, upstream.status == http.StatusOK:
 		return nil
 	}
+	d.stop() // the client's header is ours now
 	err := h.upstreamFault(d.client, r, exchange.Path, upstream)
 	if fault, ok := errors.AsType[*openai.Error](err); ok && fault.Code == openai.CodeContextLength {
 		exchange.TellLengths(fault, h.catalog.LoadedContext(r.Context(), asking(r, next), exchange.Model))

@@ -17,6 +17,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gateway18789/caddy-ollama/jwtauth/strictjson"
 )
 
 // jwk is a public key in JSON (RFC 7517), as far as it is known here. The order of its
@@ -41,7 +43,7 @@ var errPrivate = errors.New("there is a private key or a secret in it; it must h
 // must be that of one that does.
 func parseJWK(value jsontext.Value, algorithm string) (*Key, error) {
 	var members map[string]jsontext.Value
-	if err := json.Unmarshal(value, &members); err != nil {
+	if err := strictjson.Unmarshal(value, &members); err != nil {
 		return nil, errors.New("it is no JSON object")
 	}
 	has := func(name string) bool { _, present := members[name]; return present }
@@ -49,7 +51,7 @@ func parseJWK(value jsontext.Value, algorithm string) (*Key, error) {
 		return nil, errPrivate
 	}
 	var j jwk
-	if err := json.Unmarshal(value, &j); err != nil {
+	if err := strictjson.Unmarshal(value, &j); err != nil {
 		return nil, errors.New("one of its members is not of its type (RFC 7517 section 4)")
 	}
 	switch {

@@ -1,19 +1,19 @@
 package key
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gateway18789/caddy-ollama/jwtauth/strictjson"
 )
 
-// What is read has at most so many bytes, and a JWK Set so many keys and levels.
+// What is read has at most so many bytes, and a JWK Set so many keys.
 const (
-	maxSize  = 256 << 10
-	maxKeys  = 64
-	maxDepth = 8
+	maxSize = 256 << 10
+	maxKeys = 64
 )
 
 // ParseJWKS reads the public keys of a JWK Set (RFC 7517 section 5). With an algorithm,
@@ -32,8 +32,7 @@ func ParseJWKS(data []byte, algorithm string) (keys []*Key, leftOut []error, err
 	return parseJWKs(set, algorithm)
 }
 
-// decodeSet takes a JWK Set apart. As everywhere, no name may stand twice in an object,
-// and it must be spelled as it is.
+// decodeSet takes a JWK Set apart. Its error says nothing of it.
 func decodeSet(data []byte) (keys []jsontext.Value, err error) {
 	if err := checkSize(data); err != nil {
 		return nil, err
@@ -41,8 +40,8 @@ func decodeSet(data []byte) (keys []jsontext.Value, err error) {
 	var set struct {
 		Keys []jsontext.Value `json:"keys"`
 	}
-	if err := json.Unmarshal(data, &set); err != nil || set.Keys == nil {
-		return nil, errors.New("it is no JWK Set, which is a JSON object with a list of keys (RFC 7517 section 5)")
+	if err := strictjson.Unmarshal(data, &set); err != nil || set.Keys == nil {
+		return nil, fmt.Errorf("it is no JWK Set: a JSON object with a list of keys (RFC 7517 section 5), with no name twice, of %d levels at most", strictjson.MaxDepth)
 	}
 	if len(set.Keys) > maxKeys {
 		return nil, fmt.Errorf("it has %d keys and may have %d at most", len(set.Keys), maxKeys)
@@ -81,7 +80,7 @@ func idOf(value jsontext.Value) (id string, named bool) {
 	var j struct {
 		ID *string `json:"kid"`
 	}
-	if err := json.Unmarshal(value, &j); err != nil || j.ID == nil {
+	if err := strictjson.Unmarshal(value, &j); err != nil || j.ID == nil {
 		return "", false
 	}
 	return *j.ID, true
@@ -106,15 +105,7 @@ func checkSize(data []byte) error {
 	if len(data) > maxSize {
 		return fmt.Errorf("it has %d bytes and may have %d at most", len(data), maxSize)
 	}
-	decoder := jsontext.NewDecoder(bytes.NewReader(data))
-	for {
-		if _, err := decoder.ReadToken(); err != nil {
-			return nil // the end, or what json.Unmarshal will refuse too
-		}
-		if decoder.StackDepth() > maxDepth {
-			return fmt.Errorf("it nests deeper than %d levels", maxDepth)
-		}
-	}
+	return nil
 }
 
 // MarshalJWKS makes a JWK Set of the public parts of keys, for those who verify what

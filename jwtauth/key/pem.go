@@ -9,8 +9,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gateway18789/caddy-ollama/jwtauth/strictjson"
 )
 
 // ParsePEM reads the public keys of a file in PEM: public keys, or a certificate, of
@@ -55,8 +56,8 @@ func ParsePEM(data []byte, algorithm string) ([]*Key, error) {
 
 // decodePEM takes a file apart. A block that is damaged is an error, not a key fewer.
 func decodePEM(data []byte) (blocks []*pem.Block, err error) {
-	if len(data) > maxSize {
-		return nil, fmt.Errorf("it has %d bytes and may have %d at most", len(data), maxSize)
+	if err := checkSize(data); err != nil {
+		return nil, err
 	}
 	begun := bytes.Count(data, []byte("-----BEGIN "))
 	for block, rest := pem.Decode(data); block != nil; block, rest = pem.Decode(rest) {
@@ -125,7 +126,7 @@ func parseJSON(data []byte, algorithm string) ([]*Key, error) {
 // isJWK reports whether it is one JWK.
 func isJWK(data []byte) bool {
 	var j jwk
-	return checkSize(data) == nil && json.Unmarshal(data, &j) == nil && j.Type != ""
+	return checkSize(data) == nil && strictjson.Unmarshal(data, &j) == nil && j.Type != ""
 }
 
 // ParsePrivatePEM reads the one private key of a file in PEM: PKCS #8, PKCS #1 or SEC 1.

@@ -1,15 +1,13 @@
 package token
 
 import (
-	"bytes"
 	"math"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"github.com/gateway18789/caddy-ollama/jwtauth/strictjson"
 )
 
 // Claims are the statements of a verified token, by name.
@@ -21,33 +19,13 @@ func (c Claims) Subject() string {
 	return sub
 }
 
-// maxDepth bounds how deep a header or claims set may nest.
-const maxDepth = 8
-
-// decodeStrictly reads one JSON object. Unlike encoding/json, the decoder
-// refuses duplicate names and invalid UTF-8 and takes names literally: there,
-// `"EXP"` or a second `exp` overrides the first.
+// decodeStrictly reads one JSON object.
 func decodeStrictly(data []byte) (map[string]any, bool) {
-	if tooDeep(data) {
-		return nil, false
-	}
 	var object map[string]any
-	if err := json.Unmarshal(data, &object); err != nil || object == nil {
+	if err := strictjson.Unmarshal(data, &object); err != nil || object == nil {
 		return nil, false
 	}
 	return object, true
-}
-
-func tooDeep(data []byte) bool {
-	dec := jsontext.NewDecoder(bytes.NewReader(data))
-	for {
-		if _, err := dec.ReadToken(); err != nil {
-			return false // the end, or what json.Unmarshal will refuse too
-		}
-		if dec.StackDepth() > maxDepth {
-			return true
-		}
-	}
 }
 
 // date reads a NumericDate (RFC 7519 section 2). Outside of the years 2001 to

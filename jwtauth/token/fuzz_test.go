@@ -35,6 +35,34 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
+// FuzzHeader expects that of a header that is accepted, signed with our secret, another
+// reader of JSON learns nothing that would have changed what the token means.
+func FuzzHeader(f *testing.F) {
+	f.Add(goodHeader)
+	f.Add(`{"alg":"HS256","kid":"2026-11","typ":"application/at+jwt"}`)
+	f.Add(`{"alg":"none","\u0061lg":"HS256"}`)
+	f.Add(`{"alg":"HS256","crit":["exp"],"jwk":{"kty":"oct","k":"AAAA"}}`)
+	f.Add(`{"alg":"HS256","a":` + nested(9) + `}`)
+	f.Fuzz(func(t *testing.T, header string) {
+		if _, err := verifier.Verify(t.Context(), sign(header, goodClaims), now); err != nil {
+			return
+		}
+		var other map[string]any
+		if err := json.Unmarshal([]byte(header), &other); err != nil {
+			t.Fatalf("%q is accepted and no JSON: %v", header, err)
+		}
+		kid, named := other["kid"].(string)
+		if other["alg"] != "HS256" || named != (other["kid"] != nil) || len(kid) > 128 || strings.ContainsAny(kid, "\x00\r\n") {
+			t.Fatalf("%q is accepted", header)
+		}
+		for _, name := range []string{"crit", "zip", "cty", "b64", "enc", "jku", "x5u", "jwk", "x5c"} {
+			if _, present := other[name]; present {
+				t.Fatalf("%q is accepted, with %s", header, name)
+			}
+		}
+	})
+}
+
 // FuzzClaims lets somebody who knows the secret sign what he likes, and expects
 // that of what is accepted another reader of JSON learns the same.
 func FuzzClaims(f *testing.F) {

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
@@ -146,7 +148,7 @@ func readStream(t testing.TB, out string, text bool, decode decoder) (o outcome)
 	}
 	for event := range strings.SplitSeq(strings.TrimSuffix(body, "\n\n"), "\n\n") {
 		data, ok := strings.CutPrefix(event, "data: ")
-		if !ok || strings.ContainsAny(data, "\r\n\u2028\u2029") || o.finish != "" {
+		if !ok || strings.ContainsAny(data, "\r\n\u2028\u2029") || !jsontext.Value(data).IsValid() || o.finish != "" {
 			t.Errorf("event %q", event)
 		}
 		var content, finish *string
@@ -183,6 +185,9 @@ func readStream(t testing.TB, out string, text bool, decode decoder) (o outcome)
 
 func readWhole(t testing.TB, out string, text bool, decode decoder) (o outcome) {
 	t.Helper()
+	if !jsontext.Value(out).IsValid() {
+		t.Errorf("not valid to the strict: %q", out)
+	}
 	if text {
 		var completion openai.TextCompletion
 		if err := decode([]byte(out), &completion); err != nil || len(completion.Choices) != 1 {
@@ -237,4 +242,19 @@ func same(a, b outcome, text bool) bool {
 		return false
 	}
 	return text || a.thinking == b.thinking && slices.Equal(a.calls, b.calls)
+}
+
+// Ollama's silence is counted from the last line that was whole.
+func TestLinesCountWhenTheyAreWhole(t *testing.T) {
+	for _, form := range forms {
+		a := form.make(translate.AnswerForm{Choices: 1})
+		for _, step := range []struct {
+			piece string
+			want  int
+		}{{"", 0}, {"\n \r\n", 0}, {quiet, 1}, {hello[:9], 1}, {hello[9:], 2}, {word + "\n" + word, 4}, {final[:9], 4}, {final[9:] + hello, 5}} {
+			if _, err := a.Write([]byte(step.piece)); err != nil || a.Lines() != step.want {
+				t.Errorf("%s: %d lines after %q, want %d (%v)", form.name, a.Lines(), step.piece, step.want, err)
+			}
+		}
+	}
 }

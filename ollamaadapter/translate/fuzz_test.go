@@ -130,7 +130,7 @@ func twice(data []byte) bool {
 func FuzzText(f *testing.F) {
 	for i, text := range []string{
 		"", "hello world", "grüße 世界 👋🏽\u2028\u2029\r\n\t\x00\x7f\"\\/", "\xff\xed\xa0\x80\xf0\x9f", "data: [DONE]\n\n", `","done":true}`, "\ue000\ufffd\ufeff",
-		strings.Repeat("long ", 100),
+		strings.Repeat("long ", 100), strings.Repeat("a\u2028", 50), strings.Repeat("a\xff", 50),
 	} {
 		f.Add(text, uint64(i))
 		f.Add(text, uint64(i+100))
@@ -206,7 +206,7 @@ func ollamaLines(random *rand.Rand, text string, generate bool) string {
 }
 
 // spelled writes a JSON string, of whose characters some are escaped though they need
-// not be. Bytes that are no UTF-8 stay as they are.
+// not be. Bytes that are no UTF-8 stay as they are, or become what is no UTF-16.
 func spelled(random *rand.Rand, text string) string {
 	out := []byte{'"'}
 	for i, r := range text {
@@ -215,6 +215,8 @@ func spelled(random *rand.Rand, text string) string {
 		switch {
 		case short >= 0 && random.IntN(3) > 0:
 			out = append(out, '\\', `"\/bfnrt`[short])
+		case r == utf8.RuneError && size == 1 && random.IntN(2) == 0:
+			out = fmt.Appendf(out, `\ud8%02x`, text[i]) // half a surrogate pair
 		case r == utf8.RuneError && size == 1:
 			out = append(out, text[i])
 		case r < ' ', r == '"', r == '\\', random.IntN(5) == 0:

@@ -55,6 +55,7 @@ func TestNativeStream(t *testing.T) {
 		{"so do blanks, and a name that stands twice", chat, `{ "message": {"content":"a","content":"b"} }` + "\n" + isDone, `{ "message": {"content":"a","content":"b"} }` + "\n" + isDone},
 		{"what is more than was asked for is not shown", translate.AnswerForm{Choices: 1, MaxTokens: 2}, thought + saidHi + saidHo + isDone, thought + saidHi + madeEnd},
 		{"as much as was asked for is Ollama's to end", translate.AnswerForm{Choices: 1, MaxTokens: 2}, saidHi + saidHo + isDone, saidHi + saidHo + isDone},
+		{"the end is Ollama's, though it says one more", translate.AnswerForm{Choices: 1, MaxTokens: 1}, saidHi + strings.Replace(isDone, `""`, `"!"`, 1), saidHi + strings.Replace(isDone, `""`, `"!"`, 1)},
 		{"lines that say nothing are no tokens", translate.AnswerForm{Choices: 1, MaxTokens: 1}, saidHi + quiet + quiet + isDone, saidHi + quiet + quiet + isDone},
 		{"a text ends in its own form when it is too long", translate.AnswerForm{Choices: 1, Text: true, MaxTokens: 1}, wrote + wrote + written,
 			wrote + `{"model":"m","created_at":"2023-11-14T22:13:20Z","response":"","done":true,"done_reason":"length"}` + "\n"},
