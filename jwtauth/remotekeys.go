@@ -29,7 +29,12 @@ func sharedLogger() *zap.Logger { return caddy.Log().Named("http.handlers.jwt_au
 
 // parseSet reads a set. What it leaves out is the provider's business, as a rule: a key
 // for encryption, or of a new kind.
-func parseSet(data []byte) ([]*key.Key, error) {
+func parseSet(data []byte) (keys []*key.Key, err error) {
+	defer func() { // on a goroutine where nobody else would catch it
+		if p := recover(); p != nil {
+			keys, err = nil, fmt.Errorf("panic while the set was read: %v", p)
+		}
+	}()
 	keys, leftOut, err := key.ParseJWKS(data, "")
 	for _, why := range leftOut {
 		sharedLogger().Debug("a key of the provider's is left out", zap.Error(why))
