@@ -53,32 +53,48 @@ func nodeClients(t *testing.T) string {
 }
 
 func TestSDKsOfTheNPMWorld(t *testing.T) {
-	dir := nodeClients(t)
+	packages := nodeClients(t)
 	g := prepareGateway(t, upstreamOf(realOllama(t)))
-	// one host that runs all of these at once is no client that anybody would limit
-	g.caddyfile = strings.NewReplacer("rate 5/s", "rate 1000/s", "burst 10", "burst 1000", "penalty 3 10m", "").Replace(g.caddyfile)
+	g.caddyfile = unlimited(g.caddyfile)
 	g.writeConfig(g.caddyfile)
 	g.process = startProcess(t, g.dir, "run", "--config", g.configFile(), "--adapter", "caddyfile")
 	g.awaitListening(t, g.address())
-	writeCert(t, g.file("client.crt"), g.client.Certificate[0])
-	writeKey(t, g.file("client.key"), g.client.PrivateKey)
-	expect, err := json.Marshal(map[string]string{
+	g.runNode(packages, "sdks.mjs", map[string]string{
 		"hello": scriptedmodel.HelloText, "tool": scriptedmodel.ToolAnswer,
 		"thinking": scriptedmodel.ThinkerThinking, "thinker": scriptedmodel.ThinkerAnswer,
 	})
+}
+
+// unlimited is the configuration for a host that runs many SDKs at once, which is no
+// client that anybody would limit.
+func unlimited(caddyfile string) string {
+	return strings.NewReplacer("rate 5/s", "rate 1000/s", "burst 10", "burst 1000", "penalty 3 10m", "").Replace(caddyfile)
+}
+
+// runNode runs a script of integration/clients against the gateway.
+func (g *gateway) runNode(packages, script string, expect map[string]string) {
+	g.t.Helper()
+	writeCert(g.t, g.file("client.crt"), g.client.Certificate[0])
+	writeKey(g.t, g.file("client.key"), g.client.PrivateKey)
+	expected, err := json.Marshal(expect)
 	if err != nil {
-		t.Fatal(err)
+		g.t.Fatal(err)
 	}
-	// beside the packages, where Node looks for what it imports
-	script := filepath.Join(dir, "sdks-"+filepath.Base(g.dir)+".mjs")
-	writeFile(t, script, []byte(readFile(t, "clients/sdks.mjs")))
-	defer os.Remove(script)
-	run := exec.CommandContext(t.Context(), "node", script)
-	run.Env = append(os.Environ(), "BASE_URL="+g.url("/v1"), "TOKEN="+tokenFor(t, "sdks"), "EXPECT="+string(expect),
+	// below the packages, where Node looks for what it imports
+	dir, err := os.MkdirTemp(packages, "run")
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer os.RemoveAll(dir)
+	for _, name := range []string{"gateway.mjs", script} {
+		writeFile(g.t, filepath.Join(dir, name), []byte(readFile(g.t, "clients/"+name)))
+	}
+	run := exec.CommandContext(g.t.Context(), "node", filepath.Join(dir, script))
+	run.Env = append(os.Environ(), "BASE_URL="+g.url("/v1"), "TOKEN="+tokenFor(g.t, "sdks"), "EXPECT="+string(expected),
 		"CA="+g.file("internal-ca.crt"), "CERT="+g.file("client.crt"), "KEY="+g.file("client.key"))
 	output, err := run.CombinedOutput()
-	t.Logf("%s", output)
+	g.t.Logf("%s", output)
 	if err != nil {
-		t.Errorf("node: %v", err)
+		g.t.Errorf("node: %v", err)
 	}
 }

@@ -8,8 +8,15 @@ import (
 // TestEveryExampleStarts serves a request through each configuration that we
 // give away. An example without a way to start it here fails.
 func TestEveryExampleStarts(t *testing.T) {
-	start := map[string]func(t *testing.T, upstream string) *gateway{
-		"gateway.Caddyfile": startGateway,
+	serve := map[string]func(t *testing.T, upstream string) (answer, error){
+		"gateway.Caddyfile": func(t *testing.T, upstream string) (answer, error) {
+			g := startGateway(t, upstream)
+			return g.post(g.from("127.0.0.2"), tokenFor(t, "bot"), chatBody("hello", false))
+		},
+		"sidecar.Caddyfile": func(t *testing.T, upstream string) (answer, error) {
+			g := startGateway(t, upstream)
+			return startSidecar(t, g.address(), g.ca, g.client).post("127.0.0.1", unchanged)
+		},
 	}
 	examples, err := filepath.Glob("../caddyfile-examples/*.Caddyfile")
 	if err != nil || len(examples) == 0 {
@@ -18,12 +25,11 @@ func TestEveryExampleStarts(t *testing.T) {
 	for _, example := range examples {
 		name := filepath.Base(example)
 		t.Run(name, func(t *testing.T) {
-			if start[name] == nil {
+			if serve[name] == nil {
 				t.Fatal("no test starts this example")
 			}
-			g := start[name](t, scripted(t).Address())
-			if a := g.mustPost(g.from("127.0.0.2"), tokenFor(t, "bot"), chatBody("hello", false)); a.status != 200 {
-				t.Errorf("got %d %s", a.status, a.body)
+			if a, err := serve[name](t, scripted(t).Address()); err != nil || a.status != 200 {
+				t.Errorf("got %d %s (%v)", a.status, a.body, err)
 			}
 		})
 	}

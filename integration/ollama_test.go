@@ -40,10 +40,14 @@ func upstreamOf(server *realollama.Server) string { return strings.TrimPrefix(se
 
 // sdk is OpenAI's official client, with nothing special but base URL, token and TLS.
 func (g *gateway) sdk(source, subject string) openai.Client {
+	return g.sdkOver(g.from(source), subject)
+}
+
+func (g *gateway) sdkOver(client *http.Client, subject string) openai.Client {
 	return openai.NewClient(
 		option.WithBaseURL(g.url("/v1")),
 		option.WithAPIKey(tokenFor(g.t, subject)),
-		option.WithHTTPClient(g.from(source)),
+		option.WithHTTPClient(client),
 		option.WithMaxRetries(0),
 	)
 }

@@ -2,12 +2,17 @@ package jwtauth
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gateway18789/caddy-ollama/jwtauth/key"
+	"github.com/gateway18789/caddy-ollama/jwtauth/token"
 )
 
 func init() {
@@ -23,12 +28,23 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
 //
 //	jwt_auth [<matcher>] {
-//		secret          <value>    # repeat for rotation
-//		max_lifetime    <duration>
-//		leeway          <duration>
-//		issuer          <iss>
-//		audience        <aud>
-//		rejected_status 403|401
+//		secret           <value> [HS256|HS384|HS512]   # repeat for rotation
+//		public_key       <file> [<algorithm>]          # repeat for rotation
+//		jwks             <https-url> {
+//			refresh <duration>
+//			ca      <file>
+//		}
+//		algorithms       <algorithm>...
+//		max_lifetime     <duration>
+//		leeway           <duration>
+//		issuer           <iss>
+//		audience         <aud>
+//		require          <claim> [<value>...]          # repeatable
+//		bind_certificate off|optional|required
+//		replay           off|once
+//		models_claim     <claim>
+//		allow_preflight  on|off
+//		rejected_status  403|401
 //	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the directive's name
@@ -40,29 +56,51 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	given := make(map[string]bool)
 	for d.NextBlock(0) {
 		option := d.Val()
-		if given[option] && option != "secret" {
+		if given[option] && option != "secret" && option != "public_key" && option != "require" {
 			return d.Errf("option %q is given twice", option)
 		}
 		given[option] = true
-		var value string
-		if !d.AllArgs(&value) {
+		values := d.RemainingArgs()
+		if most, known := mostValues[option]; !known {
+			return d.Errf("unrecognized option %q", option)
+		} else if len(values) == 0 || len(values) > most {
 			// not d.ArgErr, which would repeat what may be a secret
-			return d.Errf("%s takes one value; put it in quotes if it has blanks", option)
+			return d.Errf("%s takes between 1 and %d values; put one into quotes if it has blanks", option, most)
 		}
-		if err := h.setOption(d, option, value); err != nil {
+		if err := h.setOption(d, option, values); err != nil {
 			return err
 		}
 	}
-	if len(h.Secrets) == 0 {
-		return d.Err("jwt_auth needs a secret, such as secret {file./etc/caddy-ollama/jwt.key}")
+	if len(h.Secrets) == 0 && len(h.PublicKeys) == 0 && h.JWKS == nil {
+		return d.Err("jwt_auth needs a key, such as secret {file./etc/caddy-ollama/jwt.key}")
 	}
 	return nil
 }
 
-func (h *Handler) setOption(d *caddyfile.Dispenser, option, value string) error {
+// mostValues are the options, and how many values each may have.
+var mostValues = map[string]int{
+	"secret": 2, "public_key": 2, "jwks": 1, "algorithms": len(key.Algorithms), "max_lifetime": 1, "leeway": 1, "issuer": 1, "audience": 1,
+	"require": 64, "bind_certificate": 1, "replay": 1, "models_claim": 1, "allow_preflight": 1, "rejected_status": 1,
+}
+
+func (h *Handler) setOption(d *caddyfile.Dispenser, option string, values []string) error {
+	value, second := values[0], ""
+	if len(values) > 1 {
+		second = values[1]
+	}
 	switch option {
 	case "secret":
-		h.Secrets = append(h.Secrets, value)
+		if second != "" && !strings.HasPrefix(second, "HS") {
+			return d.Err("secret: the algorithm must be HS256, HS384 or HS512") // what came may be a part of the secret
+		}
+		h.Secrets = append(h.Secrets, Secret{Value: value, Algorithm: second})
+	case "public_key":
+		h.PublicKeys = append(h.PublicKeys, PublicKey{File: value, Algorithm: second})
+	case "jwks":
+		h.JWKS = &JWKS{URL: value}
+		return h.JWKS.unmarshal(d)
+	case "algorithms":
+		h.Algorithms = values
 	case "max_lifetime":
 		return parseDuration(d, option, value, &h.MaxLifetime)
 	case "leeway":
@@ -76,14 +114,56 @@ func (h *Handler) setOption(d *caddyfile.Dispenser, option, value string) error 
 		h.Issuer = value
 	case "audience":
 		h.Audience = value
+	case "require":
+		h.Require = append(h.Require, token.Requirement{Claim: value, Values: values[1:]})
+	case "bind_certificate":
+		h.BindCertificate = token.Binding(value)
+		return oneOf(d, option, value, "off", "optional", "required")
+	case "replay":
+		h.Replay = value
+		return oneOf(d, option, value, "off", "once")
+	case "models_claim":
+		h.ModelsClaim = value
+	case "allow_preflight":
+		h.AllowPreflight = value == "on"
+		return oneOf(d, option, value, "on", "off")
 	case "rejected_status":
-		status, err := strconv.Atoi(value)
-		if err != nil || status != 401 && status != 403 {
-			return d.Errf("rejected_status %q: it must be 403 or 401", value)
+		h.RejectedStatus, _ = strconv.Atoi(value)
+		return oneOf(d, option, value, "403", "401")
+	}
+	return nil
+}
+
+// unmarshal reads the block behind the URL, if there is one.
+func (j *JWKS) unmarshal(d *caddyfile.Dispenser) error {
+	given := make(map[string]bool)
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		option, value := d.Val(), ""
+		if given[option] {
+			return d.Errf("option %q is given twice", option)
 		}
-		h.RejectedStatus = status
-	default:
-		return d.Errf("unrecognized option %q", option)
+		given[option] = true
+		if !d.AllArgs(&value) {
+			return d.ArgErr()
+		}
+		switch option {
+		case "refresh":
+			if err := parseDuration(d, "refresh", value, &j.Refresh); err != nil {
+				return err
+			}
+		case "ca":
+			j.CA = value
+		default:
+			return d.Errf("unrecognized option %q of jwks", option)
+		}
+	}
+	return nil
+}
+
+// oneOf checks an option that has few values.
+func oneOf(d *caddyfile.Dispenser, option, value string, values ...string) error {
+	if !slices.Contains(values, value) {
+		return d.Errf("%s %q: it must be %s", option, value, strings.Join(values, " or "))
 	}
 	return nil
 }

@@ -16,9 +16,9 @@ func parse(input string) (*Handler, error) {
 func TestCaddyfile(t *testing.T) {
 	const source = `"source":"Testfile:1"}`
 	for _, test := range []struct{ name, input, want string }{
-		{"a secret is enough", "jwt_auth {\n secret {file./etc/jwt.key}\n}", `{"secrets":["{file./etc/jwt.key}"],` + source},
+		{"a secret is enough", "jwt_auth {\n secret {file./etc/jwt.key}\n}", `{"secret":[{"value":"{file./etc/jwt.key}"}],` + source},
 		{"several secrets, for rotation, keep their order", "jwt_auth {\n secret {env.NEW}\n issuer x\n secret {env.OLD}\n}",
-			`{"secrets":["{env.NEW}","{env.OLD}"],"issuer":"x",` + source},
+			`{"secret":[{"value":"{env.NEW}"},{"value":"{env.OLD}"}],"issuer":"x",` + source},
 		{"every option has a JSON twin", `jwt_auth {
 			secret          {file./etc/jwt.key}
 			max_lifetime    2m
@@ -26,10 +26,31 @@ func TestCaddyfile(t *testing.T) {
 			issuer          https://idp.example.com
 			audience        ollama
 			rejected_status 401
-		}`, `{"secrets":["{file./etc/jwt.key}"],"max_lifetime":120000000000,"leeway":10000000000,` +
+		}`, `{"secret":[{"value":"{file./etc/jwt.key}"}],"max_lifetime":120000000000,"leeway":10000000000,` +
 			`"issuer":"https://idp.example.com","audience":"ollama","rejected_status":401,` + source},
+		{"all that tells who a client is", `jwt_auth {
+			secret           x HS512
+			public_key       /etc/a.pem
+			public_key       /etc/b.pem PS256
+			jwks             https://idp.example.com/keys {
+				refresh 5m
+				ca      /etc/idp.crt
+			}
+			algorithms       HS512 RS256 PS256
+			require          team blue red
+			require          scope chat
+			require          jti
+			bind_certificate required
+			replay           once
+			models_claim     models
+			allow_preflight  on
+		}`, `{"secret":[{"value":"x","algorithm":"HS512"}],"public_key":[{"file":"/etc/a.pem"},{"file":"/etc/b.pem","algorithm":"PS256"}],` +
+			`"jwks":{"url":"https://idp.example.com/keys","refresh":300000000000,"ca":"/etc/idp.crt"},"algorithms":["HS512","RS256","PS256"],` +
+			`"require":[{"claim":"team","values":["blue","red"]},{"claim":"scope","values":["chat"]},{"claim":"jti"}],` +
+			`"bind_certificate":"required","replay":"once","models_claim":"models","allow_preflight":true,` + source},
+		{"a JWK Set alone is enough", "jwt_auth {\n jwks https://idp.example.com/keys\n}", `{"jwks":{"url":"https://idp.example.com/keys"},` + source},
 		{"rejected_status 403 may be written out", "jwt_auth {\n secret x\n rejected_status 403\n}",
-			`{"secrets":["x"],"rejected_status":403,` + source},
+			`{"secret":[{"value":"x"}],"rejected_status":403,` + source},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			handler, err := parse(test.input)
@@ -57,6 +78,15 @@ func TestCaddyfileRefuses(t *testing.T) {
 		{"a secret without value", "jwt_auth {\n secret\n}", "Testfile:2"},
 		{"an unknown option", "jwt_auth {\n" + secret + " secrets x\n}", `"secrets", at Testfile:3`},
 		{"an option in capitals", "jwt_auth {\n" + secret + " Issuer x\n}", `"Issuer", at Testfile:3`},
+		{"jwks without a URL", "jwt_auth {\n jwks\n}", "Testfile:2"},
+		{"jwks with an option nobody knows", "jwt_auth {\n jwks https://a {\n x 1\n }\n}", `"x"`},
+		{"jwks with refresh twice", "jwt_auth {\n jwks https://a {\n refresh 1m\n refresh 1m\n }\n}", "twice, at Testfile:4"},
+		{"jwks with a refresh of nothing", "jwt_auth {\n jwks https://a {\n refresh 0s\n }\n}", `refresh "0s"`},
+		{"jwks twice", "jwt_auth {\n jwks https://a\n jwks https://b\n}", "twice, at Testfile:3"},
+		{"bind_certificate in a way nobody knows", "jwt_auth {\n" + secret + " bind_certificate on\n}", "off or optional or required"},
+		{"replay in a way nobody knows", "jwt_auth {\n" + secret + " replay never\n}", "off or once"},
+		{"allow_preflight neither on nor off", "jwt_auth {\n" + secret + " allow_preflight\n}", "Testfile:3"},
+		{"require without a claim", "jwt_auth {\n" + secret + " require\n}", "Testfile:3"},
 		{"issuer twice", "jwt_auth {\n" + secret + " issuer x\n issuer y\n}", "twice, at Testfile:4"},
 		{"leeway twice", "jwt_auth {\n" + secret + " leeway 1s\n leeway 1s\n}", "twice, at Testfile:4"},
 		{"issuer without value", "jwt_auth {\n" + secret + " issuer\n}", "Testfile:3"},

@@ -44,10 +44,18 @@ func provision(t *testing.T, config Handler) (*Handler, error) {
 	return handler, nil
 }
 
+// secrets are HS256 keys of a configuration.
+func secrets(values ...string) (list []Secret) {
+	for _, value := range values {
+		list = append(list, Secret{Value: value})
+	}
+	return list
+}
+
 func newHandler(t *testing.T, config Handler) *Handler {
 	t.Helper()
 	if config.Secrets == nil {
-		config.Secrets = []string{secret}
+		config.Secrets = secrets(secret)
 	}
 	handler, err := provision(t, config)
 	if err != nil {
@@ -97,13 +105,19 @@ type answered struct {
 // ask sends a request with these Authorization headers through the handler.
 func ask(t *testing.T, handler *Handler, authorization ...string) *answered {
 	t.Helper()
-	a := &answered{repl: caddy.NewReplacer()}
 	r := httptest.NewRequest(http.MethodPost, "/v1/chat/completions", nil)
-	r = caddyhttp.PrepareRequest(r, a.repl, nil, nil)
-	r = r.WithContext(record.NewContext(r.Context(), &a.record))
 	for _, value := range authorization {
 		r.Header.Add("Authorization", value)
 	}
+	return askWith(t, handler, r)
+}
+
+// askWith sends a request through the handler.
+func askWith(t *testing.T, handler *Handler, r *http.Request) *answered {
+	t.Helper()
+	a := &answered{repl: caddy.NewReplacer()}
+	r = caddyhttp.PrepareRequest(r, a.repl, nil, nil)
+	r = r.WithContext(record.NewContext(r.Context(), &a.record))
 	a.sent = r
 	w := httptest.NewRecorder()
 	a.err = handler.ServeHTTP(w, r, caddyhttp.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) error {

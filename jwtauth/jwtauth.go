@@ -2,10 +2,11 @@
 package jwtauth
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,6 +15,8 @@ import (
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/jwtauth/key"
+	"github.com/gateway18789/caddy-ollama/jwtauth/permit"
+	"github.com/gateway18789/caddy-ollama/jwtauth/replay"
 	"github.com/gateway18789/caddy-ollama/jwtauth/token"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
@@ -22,21 +25,29 @@ func init() {
 	caddy.RegisterModule(Handler{})
 }
 
-// Handler lets a request pass only with a JSON Web Token that is signed with one
-// of our secrets (HS256), names its subject, and lives no longer than allowed.
+// Handler lets a request pass only with a JSON Web Token that is signed with a key of
+// ours, names its subject, and lives no longer than allowed.
 //
 // A request with no bearer token is answered 401; one whose token fails, for
 // whatever reason, gets `rejected_status` and always the same body. The reason is
-// in the audit record only.
+// in the audit record only. A token that is sound but lacks a required scope is
+// answered 403, and told which.
 //
 // The token's subject becomes `{http.auth.user.id}`, each plain claim
 // `{http.auth.user.<claim>}`. The Authorization header goes no further.
 type Handler struct {
-	// The keys that tokens are signed with, at least 32 bytes each. Placeholders
-	// such as `{file./etc/caddy-ollama/jwt.key}` or `{env.JWT_SECRET}` are
-	// resolved at load. Several, so that one can be rotated while the tokens signed
-	// with the old one still live.
-	Secrets []string `json:"secrets,omitempty"`
+	// The secrets that tokens are signed with. Several, so that one can be rotated
+	// while the tokens signed with the old one still live. Placeholders are resolved
+	// at load; files that change count within seconds.
+	Secrets []Secret `json:"secret,omitempty"`
+	// Files with public keys, likewise.
+	PublicKeys []PublicKey `json:"public_key,omitempty"`
+	// Keys that an identity provider publishes. They are fetched when the first token
+	// comes, and again in the background; while the provider is down the last ones
+	// serve for an hour.
+	JWKS *JWKS `json:"jwks,omitempty"`
+	// The algorithms that tokens may be signed with. Default: those of the keys.
+	Algorithms []string `json:"algorithms,omitempty"`
 	// The longest life of a token, both claimed and lived. Default: 5m.
 	MaxLifetime caddy.Duration `json:"max_lifetime,omitempty"`
 	// How far the issuer's clock may be off, at most 30s. Default: 0. It does not
@@ -46,17 +57,39 @@ type Handler struct {
 	Issuer string `json:"issuer,omitempty"`
 	// An `aud` a token must have. Default: any.
 	Audience string `json:"audience,omitempty"`
+	// Claims that a token must have, with one of these values if there are any. The
+	// values of `scope` are its words.
+	Require []token.Requirement `json:"require,omitempty"`
+	// Whether a token must belong to the client's certificate, by its claim
+	// `cnf.x5t#S256` (RFC 8705): `off`, `optional` (if it has the claim) or
+	// `required`. Default: `optional`.
+	BindCertificate token.Binding `json:"bind_certificate,omitempty"`
+	// Whether a token passes more than once: `off`, or `once`, for which it needs a
+	// `jti`. Default: `off`.
+	Replay string `json:"replay,omitempty"`
+	// The claim that lists the models its user may ask for, as names in which *
+	// stands for anything; without the claim there are none. Default: no claim does.
+	ModelsClaim string `json:"models_claim,omitempty"`
+	// Lets the preflight requests of browsers pass, which never have a token.
+	// Default: false.
+	AllowPreflight bool `json:"allow_preflight,omitempty"`
 	// The status for a token that fails: 403 or 401. Default: 403.
 	RejectedStatus int `json:"rejected_status,omitempty"`
-	// Where the Caddyfile has this handler, for messages. The secrets are read only
+	// Where the Caddyfile has this handler, for messages. The keys are read only
 	// where Caddy runs, so a missing one is found long after the line was read.
 	Source string `json:"source,omitempty"`
 
 	verifier token.Verifier
+	local    *localKeys
+	replayed *replay.Store
+	pooled   []string // what is to be given back to the pool
 	now      func() time.Time
 }
 
-const maxLeeway = caddy.Duration(30 * time.Second)
+const (
+	maxLeeway   = caddy.Duration(30 * time.Second)
+	maxLifetime = caddy.Duration(24 * time.Hour)
+)
 
 // CaddyModule returns the Caddy module information.
 func (Handler) CaddyModule() caddy.ModuleInfo {
@@ -66,10 +99,16 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision resolves the secrets.
-func (h *Handler) Provision(caddy.Context) error {
+// Provision reads the keys.
+func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.MaxLifetime == 0 {
 		h.MaxLifetime = caddy.Duration(5 * time.Minute)
+	}
+	if h.BindCertificate == "" {
+		h.BindCertificate = token.BindingOptional
+	}
+	if h.Replay == "" {
+		h.Replay = "off"
 	}
 	if h.RejectedStatus == 0 {
 		h.RejectedStatus = http.StatusForbidden
@@ -77,37 +116,99 @@ func (h *Handler) Provision(caddy.Context) error {
 	if h.now == nil {
 		h.now = time.Now
 	}
+	h.local = &localKeys{secrets: h.Secrets, public: h.PublicKeys, logger: ctx.Logger()}
+	if err := h.local.load(); err != nil {
+		return fmt.Errorf("jwt_auth%s: %w", h.at(), err)
+	}
+	keys := sources{h.local}
+	if h.JWKS != nil {
+		remote, poolKey, err := h.JWKS.source()
+		if err != nil {
+			return fmt.Errorf("jwt_auth%s: jwks: %w", h.at(), err)
+		}
+		h.pooled = append(h.pooled, poolKey)
+		keys = append(keys, remote)
+	}
+	if h.Replay == "once" {
+		store, _, err := pool.LoadOrNew(replayKey, newReplayed)
+		if err != nil {
+			return err
+		}
+		h.pooled = append(h.pooled, replayKey)
+		h.replayed = store.(replayed).Store
+	}
 	h.verifier = token.Verifier{
+		Keys:        h.allowed(keys),
 		MaxLifetime: time.Duration(h.MaxLifetime),
 		Leeway:      time.Duration(h.Leeway),
 		Issuer:      h.Issuer,
 		Audience:    h.Audience,
+		Required:    h.Require,
 	}
-	var keys key.Set
-	for _, secret := range h.Secrets {
-		k, err := resolveSecret(secret)
-		if err != nil {
-			return fmt.Errorf("secret%s: %w", h.at(), err)
-		}
-		keys = append(keys, k)
-	}
-	h.verifier.Keys = keys
+	h.local.watch()
 	return nil
+}
+
+// allowed are the keys of the allowed algorithms.
+func (h *Handler) allowed(keys key.Source) key.Source {
+	if len(h.Algorithms) == 0 {
+		return keys
+	}
+	algorithms := make(map[string]bool)
+	for _, algorithm := range h.Algorithms {
+		algorithms[key.Canonical(algorithm)] = true
+	}
+	return only{keys, algorithms}
 }
 
 // Validate refuses a configuration that would let the wrong ones in.
 func (h *Handler) Validate() error {
 	switch {
-	case len(h.Secrets) == 0:
-		return errors.New("no secret: name one, such as secret {file./etc/caddy-ollama/jwt.key}")
-	case h.MaxLifetime < 0:
-		return errors.New("max_lifetime must be positive, such as 5m")
+	case len(h.Secrets) == 0 && len(h.PublicKeys) == 0 && h.JWKS == nil:
+		return errors.New("no key: name one, such as secret {file./etc/caddy-ollama/jwt.key}")
+	case h.MaxLifetime < 0 || h.MaxLifetime > maxLifetime:
+		return errors.New("max_lifetime must lie between 1s and 24h, such as 5m")
 	case h.Leeway < 0 || h.Leeway > maxLeeway:
 		return errors.New("leeway must lie between 0 and 30s")
 	case h.RejectedStatus != http.StatusForbidden && h.RejectedStatus != http.StatusUnauthorized:
 		return fmt.Errorf("rejected_status %d: it must be 403 or 401", h.RejectedStatus)
+	case h.Replay != "off" && h.Replay != "once":
+		return fmt.Errorf("replay %q: it must be off or once", h.Replay)
+	case !slices.Contains([]token.Binding{token.BindingOff, token.BindingOptional, token.BindingRequired}, h.BindCertificate):
+		return fmt.Errorf("bind_certificate %q: it must be off, optional or required", h.BindCertificate)
+	}
+	for _, algorithm := range h.Algorithms {
+		if !slices.Contains(key.Algorithms, key.Canonical(algorithm)) {
+			return fmt.Errorf("algorithms: %q is none of %s", algorithm, strings.Join(key.Algorithms, ", "))
+		}
+	}
+	if len(h.Algorithms) > 0 {
+		for _, k := range *h.local.set.Load() {
+			if !slices.ContainsFunc(h.Algorithms, func(a string) bool { return key.Canonical(a) == k.Algorithm }) {
+				return fmt.Errorf("algorithms: there is a key for %s, which is not among them", k.Algorithm)
+			}
+		}
+	}
+	for _, r := range h.Require {
+		if r.Claim == "" {
+			return errors.New("require: name a claim")
+		}
 	}
 	return nil
+}
+
+// Cleanup stops looking at files, and gives back what another configuration may go on
+// with.
+func (h *Handler) Cleanup() error {
+	if h.local != nil {
+		h.local.stop()
+	}
+	var failed error
+	for _, poolKey := range h.pooled {
+		_, err := pool.Delete(poolKey)
+		failed = errors.Join(failed, err)
+	}
+	return failed
 }
 
 // at says where the Caddyfile has this handler, if it comes from one.
@@ -118,24 +219,10 @@ func (h *Handler) at() string {
 	return " at " + h.Source
 }
 
-// readable are the placeholders that a secret may come from. Their names may be
-// told; nothing else of a secret may.
-var readable = regexp.MustCompile(`\{(file|env)\.[^{}]*\}`)
-
-// resolveSecret expands the placeholders of a secret and refuses one that is
-// missing or can be guessed. It never tells the secret.
-func resolveSecret(secret string) (*key.Key, error) {
-	value, err := caddy.NewReplacer().ReplaceOrErr(secret, true, true)
-	if err != nil {
-		if from := readable.FindString(secret); from != "" {
-			return nil, fmt.Errorf("%s is empty; does the file exist, is it readable, is the variable set? `openssl rand -base64 48` makes a secret", from)
-		}
-		return nil, errors.New("it has braces, but no placeholder {file.…} or {env.…}; put it into a file and name that; `openssl rand -base64 48` makes one")
-	}
-	return key.Secret([]byte(value), "HS256")
-}
-
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if h.AllowPreflight && isPreflight(r) {
+		return next.ServeHTTP(w, r)
+	}
 	compact, present := bearerToken(r.Header)
 	r.Header.Del("Authorization")
 	rec := record.From(r.Context())
@@ -148,7 +235,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			Code:    openai.CodeInvalidAPIKey,
 		})
 	}
-	claims, err := h.verifier.Verify(r.Context(), compact, h.now())
+	claims, err := h.verify(r, compact)
+	if err == token.MissingScope {
+		rec.Explain(record.BadToken + reasonOf(err))
+		w.Header().Set("WWW-Authenticate", `Bearer realm="caddy-ollama", error="insufficient_scope", scope="`+h.scopes()+`"`)
+		return caddyhttp.Error(http.StatusForbidden, &openai.Error{
+			Message: "the token does not permit this",
+			Type:    openai.TypePermission,
+			Code:    "insufficient_scope",
+		})
+	}
 	if err != nil {
 		rec.Explain(record.BadToken + reasonOf(err))
 		w.Header().Set("WWW-Authenticate", `Bearer realm="caddy-ollama", error="invalid_token"`)
@@ -160,7 +256,60 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	}
 	rec.UserID = claims.Subject()
 	publish(r, claims)
+	if h.ModelsClaim != "" {
+		r = r.WithContext(permit.WithModels(r.Context(), claims.Globs(h.ModelsClaim)))
+	}
 	return next.ServeHTTP(w, r)
+}
+
+// verify checks the token, and that it is shown by whom it belongs to.
+func (h *Handler) verify(r *http.Request, compact string) (token.Claims, error) {
+	now := h.now()
+	claims, err := h.verifier.Verify(r.Context(), compact, now)
+	if err != nil {
+		return nil, err
+	}
+	if fault := claims.CheckBinding(h.BindCertificate, certificateOf(r)); fault != "" {
+		return nil, fault
+	}
+	if h.replayed == nil {
+		return claims, nil
+	}
+	// last, so that nobody can use up a token that is not his
+	jti, _ := claims["jti"].(string)
+	if jti == "" {
+		return nil, token.MissingClaim
+	}
+	issuer, _ := claims["iss"].(string)
+	if !h.replayed.First(issuer, jti, now.Add(time.Duration(h.MaxLifetime+h.Leeway)), now) {
+		return nil, token.Replayed
+	}
+	return claims, nil
+}
+
+// certificateOf is the client's certificate, which it has proved to be its own; nil
+// if there is none.
+func certificateOf(r *http.Request) *x509.Certificate {
+	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
+		return nil
+	}
+	return r.TLS.PeerCertificates[0]
+}
+
+// isPreflight reports whether a browser asks what it may ask.
+func isPreflight(r *http.Request) bool {
+	return r.Method == http.MethodOptions && r.Header.Get("Origin") != "" && r.Header.Get("Access-Control-Request-Method") != ""
+}
+
+// scopes are those that are required, as RFC 6750 section 3 wants to have them.
+func (h *Handler) scopes() string {
+	var scopes []string
+	for _, r := range h.Require {
+		if r.IsScope() {
+			scopes = append(scopes, r.Values...)
+		}
+	}
+	return strings.Join(scopes, " ")
 }
 
 // reasonOf is what the audit record says of a refused token.
@@ -190,5 +339,6 @@ func publish(r *http.Request, claims token.Claims) {
 var (
 	_ caddy.Provisioner           = (*Handler)(nil)
 	_ caddy.Validator             = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 )

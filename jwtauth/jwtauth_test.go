@@ -199,11 +199,11 @@ func TestARefusedTokenSetsNoPlaceholder(t *testing.T) {
 
 func TestRotation(t *testing.T) {
 	ofOld, ofNew := "Bearer "+mint(t, oldSecret, nil), "Bearer "+mint(t, secret, nil)
-	during := newHandler(t, Handler{Secrets: []string{secret, oldSecret}})
+	during := newHandler(t, Handler{Secrets: secrets(secret, oldSecret)})
 	if a, b := ask(t, during, ofOld), ask(t, during, ofNew); a.err != nil || b.err != nil {
 		t.Errorf("during a rotation: %v, %v; want both secrets to count", a.err, b.err)
 	}
-	after := newHandler(t, Handler{Secrets: []string{secret}})
+	after := newHandler(t, Handler{Secrets: secrets(secret)})
 	if a, b := ask(t, after, ofOld), ask(t, after, ofNew); a.status != 403 || b.err != nil {
 		t.Errorf("after a rotation: %v, %v; want the old secret to count no more", a.err, b.err)
 	}

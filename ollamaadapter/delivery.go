@@ -61,7 +61,8 @@ func (d *delivery) start() {
 	}
 }
 
-// stop ends the delivery. After it nothing is sent any more.
+// stop ends the delivery. After it nothing is sent any more, and the answer is the
+// caller's again.
 func (d *delivery) stop() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -89,12 +90,36 @@ func (d *delivery) beat() {
 	d.heart.Reset(next)
 }
 
-// take takes a piece of the upstream's answer and sends what it comes to.
-func (d *delivery) take(piece []byte) error {
+// take takes a piece of the upstream's answer and sends what it comes to. moved says
+// that it ended a line.
+func (d *delivery) take(piece []byte) (moved bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.answer.ChoiceDone() {
+		return false, errStopped
+	}
+	lines := d.answer.Lines()
 	out, err := d.answer.Write(piece)
-	return errors.Join(d.sendContent(out), err)
+	if err = errors.Join(d.sendContent(out), err); err == nil && d.answer.Stopped() {
+		err = errStopped
+	}
+	return d.answer.Lines() > lines, err
+}
+
+// errStopped stops an upstream that has more to say than is wanted of it.
+var errStopped = errors.New("the answer is complete")
+
+// standing is how a delivery stands.
+type standing struct {
+	lost bool // the client cannot be written to
+	done bool // the choice is complete
+	said bool // the model has said something
+}
+
+func (d *delivery) standing() standing {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return standing{d.err != nil, d.answer.ChoiceDone(), d.answer.Summary().CompletionTokens > 0}
 }
 
 // closeChoice says that the upstream's answer has ended.
@@ -106,10 +131,13 @@ func (d *delivery) closeChoice() error {
 }
 
 // cutOff ends the answer for lack of time.
-func (d *delivery) cutOff() error {
+func (d *delivery) cutOff(r *http.Request) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.sendContent(d.answer.CutOff())
+	if d.sendContent(d.answer.CutOff()) != nil {
+		return leave(r)
+	}
+	return nil
 }
 
 // fail ends an answer that cannot be completed: with a real status if nothing was
@@ -117,17 +145,20 @@ func (d *delivery) cutOff() error {
 func (d *delivery) fail(r *http.Request, err error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.over = true // no heartbeat before the status, or after the error
 	if !d.begun {
-		d.over = true // no heartbeat before the status
 		return err
 	}
-	d.record.Explain(record.UpstreamError) // if nothing more is known
+	status := http.StatusBadGateway
+	if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
+		status = he.StatusCode
+	}
+	if status < 500 {
+		d.record.Explain(record.BadRequest)
+	}
+	d.record.Explain(record.UpstreamError)
 	fault, ok := errors.AsType[*openai.Error](err)
 	if !ok {
-		status := http.StatusBadGateway
-		if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok {
-			status = he.StatusCode
-		}
 		fault = openai.ErrorOf(status)
 	}
 	out := d.answer.Failure(fault)

@@ -29,8 +29,8 @@ func (h *Handler) exchange(w http.ResponseWriter, r *http.Request, next caddyhtt
 		d.interval = time.Duration(*h.Heartbeat)
 	}
 	d.start()
-	defer d.stop()
 	defer func() {
+		d.stop()
 		summary := answer.Summary()
 		note(r, summary)
 		d.record.ContextTruncated = exchange.WasCut(summary)
@@ -62,24 +62,23 @@ func (h *Handler) choice(d *delivery, r *http.Request, next caddyhttp.Handler, e
 		upstream = h.ask(d, watch, r, next, exchange, i)
 	}
 	cause := context.Cause(watch.ctx)
-	switch {
-	case d.err == nil && d.streamed && d.answer.ChoiceDone():
+	switch standing := d.standing(); {
+	case !standing.lost && standing.done && d.streamed:
 		// all of it is sent; SDKs leave at [DONE], be it before Ollama's own end
-	case d.err != nil, errors.Is(cause, context.Canceled):
+	case standing.lost, errors.Is(cause, context.Canceled):
 		return true, d.leave(r)
-	case d.answer.ChoiceDone():
-	case cause == errTooLong && d.answer.Summary().CompletionTokens > 0:
-		return true, d.cutOff()
+	case standing.done:
+	case cause == errTooLong && standing.said:
+		return true, d.cutOff(r)
 	default:
 		if err := h.trouble(d, r, next, exchange, upstream, cause); err != nil {
 			return true, d.fail(r, err)
 		}
 	}
-	err = d.closeChoice()
-	switch {
-	case d.err != nil:
+	if err = d.closeChoice(); d.standing().lost {
 		return true, d.leave(r)
-	case err != nil:
+	}
+	if err != nil {
 		return true, d.fail(r, incomplete(r, err))
 	}
 	h.loads.answered(exchange)
@@ -101,6 +100,7 @@ func (h *Handler) trouble(d *delivery, r *http.Request, next caddyhttp.Handler, 
 	case upstream.status == 0, upstream.status == http.StatusOK:
 		return nil
 	}
+	d.stop() // the client's header is ours now
 	err := h.upstreamFault(d.client, r, exchange.Path, upstream)
 	if fault, ok := errors.AsType[*openai.Error](err); ok && fault.Code == openai.CodeContextLength {
 		exchange.TellLengths(fault, h.catalog.LoadedContext(r.Context(), asking(r, next), exchange.Model))
@@ -117,20 +117,14 @@ func (h *Handler) ask(d *delivery, watch *watch, r *http.Request, next caddyhttp
 		return upstream
 	}
 	upstream.deliver = func(piece []byte) error {
-		if d.answer.ChoiceDone() {
-			return errStopped
-		}
 		watch.delivering.Store(true)
 		defer watch.delivering.Store(false)
-		lines := d.answer.Lines()
-		err := d.take(piece)
+		moved, err := d.take(piece)
 		switch {
 		case err != nil:
-		case d.answer.Stopped():
-			return errStopped
-		case d.answer.ChoiceDone():
+		case d.standing().done:
 			watch.expect(caddy.Duration(lingering))
-		case d.answer.Lines() > lines:
+		case moved:
 			watch.expect(*h.StallTimeout)
 		}
 		return err
@@ -138,6 +132,3 @@ func (h *Handler) ask(d *delivery, watch *watch, r *http.Request, next caddyhttp
 	upstream.receive(next, out)
 	return upstream
 }
-
-// errStopped stops an upstream that has more to say than is wanted of it.
-var errStopped = errors.New("the answer is complete")

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +31,7 @@ const patience = 20 * time.Second
 type gateway struct {
 	URL     string
 	address string
+	version string // of HTTP
 	client  *http.Client
 	endings chan ending
 }
@@ -41,9 +43,26 @@ type ending struct {
 	err    error
 }
 
+// The versions of HTTP that a gateway may speak, as http.Response.Proto has them.
+const (
+	http1 = "HTTP/1.1"
+	http2 = "HTTP/2.0"
+)
+
 // inFront starts a gateway in front of the upstream at address.
 func inFront(t *testing.T, adapter ollamaadapter.Handler, address string) *gateway {
 	t.Helper()
+	return inFrontOver(t, http1, adapter, address)
+}
+
+// provisioning is done by one at a time, as Caddy does it: tests may run in parallel.
+var provisioning sync.Mutex
+
+// inFrontOver does the same for a gateway that is spoken with in this version of HTTP.
+func inFrontOver(t *testing.T, version string, adapter ollamaadapter.Handler, address string) *gateway {
+	t.Helper()
+	provisioning.Lock()
+	defer provisioning.Unlock()
 	ctx := caddyContext(t)
 	front := load[caddyhttp.MiddlewareHandler](t, ctx, "http.handlers.ollama_adapter", adapter)
 	onError := load[caddyhttp.MiddlewareHandler](t, ctx, "http.handlers.openai_error", struct{}{})
@@ -54,8 +73,8 @@ func inFront(t *testing.T, adapter ollamaadapter.Handler, address string) *gatew
 	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		return proxy.ServeHTTP(w, r, nil)
 	})
-	g := &gateway{endings: make(chan ending, 1024)}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	g := &gateway{version: version, endings: make(chan ending, 1024)}
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		repl := caddy.NewReplacer()
 		r = caddyhttp.PrepareRequest(r, repl, w, new(caddyhttp.Server))
 		repl.Set("http.auth.user.id", r.Header.Get("Test-Subject"))
@@ -65,14 +84,22 @@ func inFront(t *testing.T, adapter ollamaadapter.Handler, address string) *gatew
 			r = r.WithContext(permit.WithModels(r.Context(), strings.Fields(r.Header.Get("Test-Models"))))
 		}
 		answer := caddyhttp.NewResponseRecorder(w, nil, nil)
-		err := front.ServeHTTP(answer, r, next)
-		if err != nil {
+		var err error
+		defer func() { g.endings <- ending{rec, answer.Status(), err} }() // of an answer that is broken off, too
+		if err = front.ServeHTTP(answer, r, next); err != nil {
 			_ = onError.ServeHTTP(answer, r.WithContext(context.WithValue(r.Context(), caddyhttp.ErrorCtxKey, err)), nil)
 		}
-		g.endings <- ending{rec, answer.Status(), err}
 	}))
-	t.Cleanup(server.Close)
 	transport := &http.Transport{DisableCompression: true}
+	if version == http2 {
+		server.EnableHTTP2 = true
+		server.StartTLS()
+		transport = server.Client().Transport.(*http.Transport)
+		transport.DisableCompression = true
+	} else {
+		server.Start()
+	}
+	t.Cleanup(server.Close)
 	t.Cleanup(transport.CloseIdleConnections)
 	g.URL, g.address, g.client = server.URL, server.Listener.Addr().String(), &http.Client{Transport: transport}
 	return g

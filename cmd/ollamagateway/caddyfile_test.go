@@ -85,7 +85,7 @@ func TestOneCommandRunsWhatTheExampleShows(t *testing.T) {
 	}
 	for i := range want {
 		// what depends on the machine, and what is a matter of the model
-		for _, option := range []string{"secrets", "source", "default_model", "defaults"} {
+		for _, option := range []string{"secret", "source", "default_model", "defaults"} {
 			delete(got[i], option)
 			delete(want[i], option)
 		}

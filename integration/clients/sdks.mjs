@@ -1,29 +1,13 @@
-// Runs the SDKs of the npm world against a gateway, as their users write it: base
-// URL, token, and a client certificate for all of them by way of undici's dispatcher.
-// The models are the scripted ones; what they say comes in EXPECT.
+// The SDKs of the npm world against a gateway, as their users write it. The models
+// are the scripted ones of a real Ollama; what they say comes in EXPECT.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { Agent, setGlobalDispatcher } from "undici";
 import OpenAI from "openai";
 import { zodResponseFormat } from "openai/helpers/zod";
-import { createOpenAICompatible } from "@ai-sdk/openai-compatible";
 import { generateText, isStepCount, streamText, tool } from "ai";
 import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";
 import { z } from "zod";
+import { client, expect, gateway, langchain, messages, run } from "./gateway.mjs";
 
-const { BASE_URL, TOKEN, CA, CERT, KEY } = process.env;
-const expect = JSON.parse(process.env.EXPECT);
-setGlobalDispatcher(new Agent({
-  connect: {
-    ca: readFileSync(CA), cert: readFileSync(CERT), key: readFileSync(KEY),
-    // the gateway's name is in no DNS
-    lookup: (_host, options, done) => options.all
-      ? done(null, [{ address: "127.0.0.1", family: 4 }])
-      : done(null, "127.0.0.1", 4),
-  },
-}));
-
-const messages = [{ role: "user", content: "hi" }];
 const person = z.object({ name: z.string(), age: z.number().int() });
 const weather = { type: "function", function: { name: "get_weather", strict: true, parameters: {
   type: "object", additionalProperties: false, required: ["city"], properties: { city: { type: "string" } } } } };
@@ -164,18 +148,4 @@ const cases = {
   },
 };
 
-const client = new OpenAI({ baseURL: BASE_URL, apiKey: TOKEN, maxRetries: 0 });
-const gateway = createOpenAICompatible({ name: "gateway", baseURL: BASE_URL, apiKey: TOKEN, includeUsage: true });
-const langchain = { apiKey: TOKEN, maxRetries: 0, configuration: { baseURL: BASE_URL } };
-
-let failed = 0;
-for (const [name, run] of Object.entries(cases)) {
-  try {
-    await run();
-    console.log(`ok   ${name}`);
-  } catch (e) {
-    failed++;
-    console.log(`FAIL ${name}: ${e.stack ?? e}`);
-  }
-}
-process.exit(failed ? 1 : 0);
+await run(cases);

@@ -150,5 +150,5 @@ func (a Answer) faultyObject(at int, say sayFunc) string {
 
 // padded is the line of n bytes that text makes of a text long enough.
 func padded(text func(string) string, n int) string {
-	return text(strings.Repeat("x", n+1-len(text("")))) // 1 is the line break
+	return text(strings.Repeat("x", n+2-len(text("x")))) // 2 are the x and the line break
 }

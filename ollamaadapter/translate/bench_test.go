@@ -74,3 +74,39 @@ func BenchmarkStreamLine(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkStream is a stream of 1,000 lines as they come from the network, one by one,
+// in all forms of answers.
+func BenchmarkStream(b *testing.B) {
+	const lines = 1000
+	line := func(message string) string {
+		return `{"model":"qwen3:32b","created_at":"2026-01-01T00:00:00.000000000Z","message":{"role":"assistant",` + message + `},"done":false}` + "\n"
+	}
+	for _, kind := range []struct{ name, line string }{
+		{"plain", line(`"content":" word"`)},
+		{"escapes", line(`"content":"\"\u003cb\u003e\"\n\té世"`)},
+		{"surrogates, which are decoded", line(`"content":" \ud83d\udc4b"`)},
+		{"thinking", line(`"content":"","thinking":" word"`)},
+		{"a kilobyte of text", line(`"content":"` + strings.Repeat(" word", 200) + `"`)},
+	} {
+		for _, form := range forms {
+			b.Run(form.name+"/"+kind.name, func(b *testing.B) {
+				piece, end := []byte(kind.line), []byte(final)
+				b.SetBytes(int64(lines*len(piece) + len(end)))
+				b.ReportAllocs()
+				for b.Loop() {
+					a := form.make(translate.AnswerForm{Choices: 1, IncludeUsage: true})
+					for range lines {
+						if _, err := a.Write(piece); err != nil {
+							b.Fatal(err)
+						}
+					}
+					if _, err := a.Write(end); err != nil || !a.ChoiceDone() {
+						b.Fatal(err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*lines), "ns/line")
+			})
+		}
+	}
+}

@@ -2,10 +2,15 @@ package translate_test
 
 import (
 	"bytes"
+	stdjson "encoding/json"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"regexp"
+	"strings"
 	"testing"
+	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -40,6 +45,191 @@ func FuzzStream(f *testing.F) {
 
 // mask hides what is drawn anew for each answer.
 func mask(events string) string { return madeUp.ReplaceAllString(events, "ID") }
+
+// FuzzReader: whatever an upstream sends, wherever the network cuts it, and however
+// many heartbeats come between, each form of the answer has one end, and clients of
+// all forms read the same.
+func FuzzReader(f *testing.F) {
+	for i, script := range scripts {
+		f.Add([]byte(script.in), uint64(i), uint8(i))
+		f.Add([]byte(script.in), uint64(i), uint8(0))
+	}
+	for i, data := range []string{
+		word + word + word + final,
+		`{"response":"a","thinking":"t"}` + "\n" + `{"model":"m","created_at":"","response":"b","done":false}` + "\n" + `{"response":"c","done":true,"context":[1,2]}`,
+		`{"message":{"content":"a","tool_calls":[{"function":{"name":"f"}},null]},"logprobs":[{"token":"a","x":1}],"done":true}`,
+		`{"message":null,"done":true}`, `{"done":true,"message":{"role":"x","content":"a","images":["b"]}}`,
+		"{\"message\":{\"content\":\"h\xc3\"}}\n{\"done\":true}", `{"error":"x","done":true}`, "null\n[]\n0", "{}\n\n\r\n{}", `{"done":true}{"done":true}`,
+		`{"message":{"content":"\ud800\u0000"},"eval_count":-1,"done":true}`, "\u00a0{\"done\":true}\u2028\n",
+	} {
+		f.Add([]byte(data), uint64(i), uint8(0))
+		f.Add([]byte(data), uint64(i), uint8(1))
+	}
+	f.Fuzz(func(t *testing.T, data []byte, seed uint64, limit uint8) {
+		asked := translate.AnswerForm{Choices: 1, Text: generated(data), MaxTokens: int(limit % 8)}
+		random := rand.New(rand.NewPCG(seed, 0))
+		var first outcome
+		var firstErr error
+		for i, form := range forms {
+			out, err := brought(t, form.make(asked), []string{string(data)}, nil)
+			pieces := cut(string(data), random)
+			inPieces, errInPieces := brought(t, form.make(asked), pieces, random)
+			if form.silenced(inPieces, asked) != form.silenced(out, asked) || errInPieces != err {
+				t.Errorf("%s in one piece:\n%s, error %v\ncut as %q, with heartbeats:\n%s, error %v", form.name, out, err, pieces, inPieces, errInPieces)
+			}
+			if i == 0 {
+				firstErr = err
+			}
+			if err != firstErr {
+				t.Errorf("%s: error %v, of a stream it is %v", form.name, err, firstErr)
+			}
+			if err != nil {
+				continue
+			}
+			got := form.read(t, inPieces, asked.Text, tolerant)
+			if i == 0 {
+				first = got
+			}
+			// an object that has a name twice may be read in two ways
+			if !same(got, first, asked.Text) && !twice(data) {
+				t.Errorf("%s: %+v\nof a stream: %+v", form.name, got, first)
+			}
+		}
+	})
+}
+
+// tolerant reads JSON as this package does.
+func tolerant(data []byte, v any) error {
+	return json.Unmarshal(data, v, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
+}
+
+// generated reports whether there is a line of the form of /api/generate.
+func generated(data []byte) bool {
+	for line := range bytes.Lines(data) {
+		var resp ollama.ChatResponse
+		if tolerant(bytes.TrimSpace(line), &resp) == nil && (resp.Response != "" || resp.Thinking != "") {
+			return true
+		}
+	}
+	return false
+}
+
+// twice reports whether an object in a line has a name twice.
+func twice(data []byte) bool {
+	for line := range bytes.Lines(data) {
+		line = bytes.TrimSpace(line)
+		if tolerant(line, new(any)) == nil && !jsontext.Value(line).IsValid(jsontext.AllowInvalidUTF8(true)) {
+			return true
+		}
+	}
+	return false
+}
+
+// FuzzText: what a client reads is what Ollama wrote, as another JSON decoder reads
+// it, in whatever lines and spelling it came.
+func FuzzText(f *testing.F) {
+	for i, text := range []string{
+		"", "hello world", "grüße 世界 👋🏽\u2028\u2029\r\n\t\x00\x7f\"\\/", "\xff\xed\xa0\x80\xf0\x9f", "data: [DONE]\n\n", `","done":true}`, "\ue000\ufffd\ufeff",
+		strings.Repeat("long ", 100), strings.Repeat("a\u2028", 50), strings.Repeat("a\xff", 50),
+	} {
+		f.Add(text, uint64(i))
+		f.Add(text, uint64(i+100))
+	}
+	f.Fuzz(func(t *testing.T, text string, seed uint64) {
+		random := rand.New(rand.NewPCG(seed, 0))
+		asked := translate.AnswerForm{Choices: 1, Text: random.IntN(2) == 0}
+		lines := ollamaLines(random, text, asked.Text)
+		var want outcome
+		for line := range strings.Lines(lines) {
+			var resp ollama.ChatResponse
+			if strings.TrimSpace(line) == "" {
+				continue
+			}
+			if err := stdjson.Unmarshal([]byte(line), &resp); err != nil {
+				t.Fatalf("%v: %q", err, line)
+			}
+			want.add(&resp)
+		}
+		for _, form := range forms {
+			pieces := cut(lines, random)
+			out, err := brought(t, form.make(asked), pieces, random)
+			if err != nil {
+				t.Fatalf("%s: %v of %q", form.name, err, pieces)
+			}
+			if got := form.read(t, out, asked.Text, stdjson.Unmarshal); !same(got, want, asked.Text) {
+				t.Errorf("%s: read  %+v\nwritten %+v\nof %q", form.name, got, want, pieces)
+			}
+		}
+	})
+}
+
+// ollamaLines writes a text as lines of Ollama's, in a spelling that is drawn at random.
+func ollamaLines(random *rand.Rand, text string, generate bool) string {
+	var lines strings.Builder
+	say := func(name, piece, rest string) {
+		fields := []string{`"model":"m"`}
+		if random.IntN(3) > 0 {
+			fields = append(fields, `"created_at":"2026-01-01T00:00:00Z"`)
+		}
+		if generate {
+			name = map[string]string{"content": "response"}[name] + map[string]string{"thinking": "thinking"}[name]
+			fields = append(fields, `"`+name+`":`+spelled(random, piece))
+		} else {
+			fields = append(fields, `"message":{"role":"assistant","`+name+`":`+spelled(random, piece)+`}`)
+		}
+		if random.IntN(4) == 0 {
+			fields = append(fields, `"later":{"done":[true,"`+name+`"]}`)
+		}
+		separator, end := ",", "\n"
+		if random.IntN(4) == 0 {
+			separator = " ,\t"
+		}
+		if random.IntN(4) == 0 {
+			end = "\r\n\n"
+		}
+		lines.WriteString("{" + strings.Join(append(fields, rest), separator) + "}" + end)
+	}
+	for text != "" {
+		n := 1 + random.IntN(min(len(text), 40))
+		name := "content"
+		if random.IntN(4) == 0 {
+			name = "thinking"
+		}
+		say(name, text[:n], `"done":false`)
+		text = text[n:]
+	}
+	say("content", "", `"done":true,"done_reason":"`+[]string{"stop", "length", "load"}[random.IntN(3)]+`"`)
+	if random.IntN(3) == 0 {
+		return strings.TrimSpace(lines.String())
+	}
+	return lines.String()
+}
+
+// spelled writes a JSON string, of whose characters some are escaped though they need
+// not be. Bytes that are no UTF-8 stay as they are, or become what is no UTF-16.
+func spelled(random *rand.Rand, text string) string {
+	out := []byte{'"'}
+	for i, r := range text {
+		_, size := utf8.DecodeRuneInString(text[i:])
+		short := strings.IndexRune("\"\\/\b\f\n\r\t", r)
+		switch {
+		case short >= 0 && random.IntN(3) > 0:
+			out = append(out, '\\', `"\/bfnrt`[short])
+		case r == utf8.RuneError && size == 1 && random.IntN(2) == 0:
+			out = fmt.Appendf(out, `\ud8%02x`, text[i]) // half a surrogate pair
+		case r == utf8.RuneError && size == 1:
+			out = append(out, text[i])
+		case r < ' ', r == '"', r == '\\', random.IntN(5) == 0:
+			format := []string{`\u%04x`, `\u%04X`}[random.IntN(2)]
+			for _, unit := range utf16.Encode([]rune{r}) {
+				out = fmt.Appendf(out, format, unit)
+			}
+		default:
+			out = utf8.AppendRune(out, r)
+		}
+	}
+	return string(append(out, '"'))
+}
 
 // knownParam is the form of the params that errors may name: fields of ours, in
 // lower case, and indexes.

@@ -124,7 +124,13 @@ func (r *reader) Done() bool { return r.choice >= r.form.Choices }
 func (r *reader) Lines() int { return r.lines }
 
 // Summary is what the answer has come to so far.
-func (r *reader) Summary() Summary { return r.summary }
+func (r *reader) Summary() Summary {
+	s := r.summary
+	if !r.finished && !r.Done() {
+		s.Counted = false // whatever this choice costs, nobody has counted it
+	}
+	return s
+}
 
 // line takes one line. What follows the final one is not looked at.
 func (r *reader) line(line []byte) error {

@@ -232,7 +232,10 @@ func TestLogprobs(t *testing.T) {
 func TestASecondChoiceThatBreaksOffMakesTheCountAnEstimate(t *testing.T) {
 	stream := translate.NewStream(identity, translate.AnswerForm{Choices: 2})
 	_, _ = stream.Write([]byte(hello + final))
-	if _, err := stream.CloseChoice(); err != nil || !stream.Summary().Counted {
+	if !stream.Summary().Counted {
+		t.Errorf("at the end of the first: %+v", stream.Summary())
+	}
+	if _, err := stream.CloseChoice(); err != nil {
 		t.Fatalf("after the first: %v, %+v", err, stream.Summary())
 	}
 	_, _ = stream.Write([]byte(hello))

@@ -1,0 +1,246 @@
+package ollamaadapter_test
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter"
+)
+
+// loadingBy is an upstream of one model that answers requests to load it with
+// answer, and others with a word.
+func loadingBy(answer http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		known, own := catalogued[r.Method+" "+r.RequestURI]
+		switch {
+		case own:
+			_, _ = io.WriteString(w, known)
+		case onlyLoads(string(body)):
+			answer(w, r)
+		default:
+			anything(w, r)
+		}
+	}
+}
+
+func TestALoadThatFailsIsToldToAllThatWait(t *testing.T) {
+	for _, test := range []struct {
+		name       string
+		status     int
+		retryAfter string
+		body       string
+		want       int
+		wantRetry  string
+		code       string
+		reason     string
+	}{
+		{"a model that does not fit", 500, "", `{"error":"CANARY requires more system memory"}`, 502, "", "upstream_error", record.UpstreamError},
+		{"a model that has gone", 404, "", `{"error":"model 'CANARY' not found"}`, 404, "", "model_not_found", record.ModelNotFound},
+		{"an upstream that is no Ollama", 404, "", `CANARY`, 502, "", "upstream_error", record.UpstreamError},
+		{"a full queue that says when to come again", 503, "7", `{"error":"CANARY"}`, 503, "7", "server_overloaded", record.UpstreamError},
+		{"a full queue that does not", 503, "", `{"error":"CANARY"}`, 503, "5", "server_overloaded", record.UpstreamError},
+		{"a proxy in between that waits no longer", 504, "", `CANARY`, 504, "", "upstream_timeout", record.UpstreamError},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			fail := make(chan struct{})
+			g, tap := tapped(t, ollamaadapter.Handler{}, loadingBy(func(w http.ResponseWriter, _ *http.Request) {
+				<-fail
+				if test.retryAfter != "" {
+					w.Header().Set("Retry-After", test.retryAfter)
+				}
+				w.WriteHeader(test.status)
+				_, _ = io.WriteString(w, test.body)
+			}))
+			askers := g.chats(t, saying(``), saying(`"stream":true`), saying(`"n":2`))
+			awaitWaiting(t, 3)
+			close(fail)
+			for _, a := range askers {
+				resp := a.answered(t)
+				_, code := failure(t, resp)
+				if retry := resp.Header.Get("Retry-After"); resp.StatusCode != test.want || code != test.code || retry != test.wantRetry {
+					t.Errorf("%s, code %q, Retry-After %q", resp.Status, code, retry)
+				}
+			}
+			records := make(map[*record.Record]bool)
+			for range askers {
+				end := g.ended(t)
+				records[end.Record] = true
+				if end.Reason != test.reason || end.status != test.want || end.Usage != nil {
+					t.Errorf("status %d, record %+v", end.status, end.Record)
+				}
+			}
+			if len(records) != 3 {
+				t.Errorf("%d records of three requests", len(records))
+			}
+			if got := tap.heard(); !slices.Equal(got, []string{"load /api/chat"}) {
+				t.Errorf("Ollama was asked %q", got)
+			}
+			g.chats(t, saying(``))[0].answered(t) // nobody remembers a failure
+			if got := tap.heard(); !slices.Equal(got, []string{"load /api/chat", "load /api/chat"}) {
+				t.Errorf("and later %q", got)
+			}
+		})
+	}
+}
+
+// What may be the matter of one request is left to each.
+func TestALoadThatIsRefusedLeavesTheRequestsToThemselves(t *testing.T) {
+	for name, answer := range map[string]http.HandlerFunc{
+		"as wrong":           func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadRequest) },
+		"as one too many":    func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTooManyRequests) },
+		"without a word":     func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"in the midst of it": cutShort,
+	} {
+		t.Run(name, func(t *testing.T) {
+			refuse := make(chan struct{})
+			g, tap := tapped(t, ollamaadapter.Handler{}, loadingBy(func(w http.ResponseWriter, r *http.Request) {
+				<-refuse
+				answer(w, r)
+			}))
+			askers := g.chats(t, saying(``), saying(`"stream":true`))
+			awaitWaiting(t, 2)
+			close(refuse)
+			for _, a := range askers {
+				a.served(t)
+			}
+			if got := tap.heard(); !slices.Equal(got, []string{"load /api/chat", "/api/chat", "/api/chat"}) {
+				t.Errorf("Ollama was asked %q", got)
+			}
+		})
+	}
+}
+
+func cutShort(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Length", "100")
+	w.WriteHeader(http.StatusInternalServerError)
+	_, _ = io.WriteString(w, `{"error":`)
+	_ = http.NewResponseController(w).Flush()
+	panic(http.ErrAbortHandler)
+}
+
+func TestAFullQueueRefusesALoad(t *testing.T) {
+	g, server := start(t, ollamaadapter.Handler{}, toLoad(make(chan struct{})))
+	server.Busy(true)
+	resp := g.post(t, saying(``))
+	if _, code := failure(t, resp); resp.StatusCode != 503 || code != "server_overloaded" || resp.Header.Get("Retry-After") == "" {
+		t.Errorf("%s, code %q, Retry-After %q", resp.Status, code, resp.Header.Get("Retry-After"))
+	}
+	if len(server.Requests()) > 0 {
+		t.Error("Ollama was asked for an answer")
+	}
+}
+
+func TestALoadThatHangsIsGivenUp(t *testing.T) {
+	const limit = 400 * time.Millisecond
+	g, server := start(t, parsed(t, "first_byte_timeout 400ms"), toLoad(make(chan struct{})))
+	early := g.chats(t, saying(``), saying(`"stream":true`))
+	hangs := begun(t, server, 1)
+	awaitWaiting(t, 2)
+	<-time.After(limit / 2) // so that the load is given up later than by the first ones
+	late := time.Now()
+	askers := append(early, g.chats(t, saying(``))...)
+	for _, a := range askers {
+		resp := a.answered(t)
+		if _, code := failure(t, resp); resp.StatusCode != 504 || code != "upstream_timeout" {
+			t.Errorf("%s, code %q", resp.Status, code)
+		}
+		if end := g.ended(t); end.Reason != record.UpstreamStalled || end.status != 504 {
+			t.Errorf("status %d, record %+v", end.status, end.Record)
+		}
+	}
+	giveUp(t, hangs)
+	if took := time.Since(late); took < limit {
+		t.Errorf("the load was given up %v after the last client had come, who had %v", took, limit)
+	}
+	if loads, requests := len(server.Loads()), len(server.Requests()); loads != 1 || requests != 0 {
+		t.Errorf("%d loads, %d requests for answers", loads, requests)
+	}
+}
+
+// Whatever else such an upstream is, it must not hold anybody, nor be left working.
+func TestAnUpstreamThatAnswersALoadWithoutEnd(t *testing.T) {
+	left := make(chan struct{})
+	g, tap := tapped(t, ollamaadapter.Handler{}, loadingBy(func(w http.ResponseWriter, _ *http.Request) {
+		defer close(left)
+		for {
+			if _, err := io.WriteString(w, firstLine); err != nil || http.NewResponseController(w).Flush() != nil {
+				return
+			}
+		}
+	}))
+	for _, a := range g.chats(t, saying(``), saying(`"stream":true`)) {
+		a.served(t)
+	}
+	within(t, left, "the end of the load")
+	if got := tap.heard(); !slices.Equal(got, []string{"load /api/chat", "/api/chat", "/api/chat"}) {
+		t.Errorf("Ollama was asked %q", got)
+	}
+}
+
+// An upstream that has begun to answer has the model; the end of that answer is
+// nobody's concern.
+func TestALoadIsOverWithItsFirstByte(t *testing.T) {
+	left := make(chan struct{})
+	g, _ := tapped(t, ollamaadapter.Handler{}, loadingBy(func(w http.ResponseWriter, r *http.Request) {
+		defer close(left)
+		_, _ = io.WriteString(w, firstLine)
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	}))
+	g.chats(t, saying(``))[0].served(t)
+	select {
+	case <-left:
+		t.Error("the load was cut off at once")
+	default:
+	}
+	within(t, left, "the end of the load")
+}
+
+func TestHeartbeatsWhileTheModelLoads(t *testing.T) {
+	for _, test := range []struct {
+		name, path, body string
+		beat             string // in a line of its own
+		rest             string // is in what comes after the load
+	}{
+		{"a stream", "/v1/chat/completions", saying(`"stream":true`), `"delta":{`, `[DONE]`},
+		{"a text's stream", "/v1/completions", `{"model":"m","prompt":"say","stream":true}`, `"text":""`, `[DONE]`},
+		{"a stream of Ollama's own", "/api/chat", nativeChat, `"content":""},"done":false}`, `"done":true`},
+		{"a whole answer", "/v1/chat/completions", saying(``), "\n", `"content":"hi"`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			load := make(chan struct{})
+			g, server := start(t, parsed(t, "native on\nheartbeat 10ms\nheartbeat_json on"), toLoad(load))
+			resp := g.do(t, t.Context(), http.MethodPost, test.path, test.body)
+			lines := eventsOf(resp).lines
+			for beats := 0; beats < 3; {
+				line, err := lines.ReadString('\n')
+				if err != nil {
+					t.Fatal(err)
+				}
+				if line == "\n" && test.beat != line {
+					continue // the end of an event
+				}
+				if beats++; !strings.Contains(line, test.beat) {
+					t.Errorf("a heartbeat is %q", line)
+				}
+			}
+			if n := len(server.Requests()); n > 0 {
+				t.Errorf("Ollama was asked for %d answers before it had the model", n)
+			}
+			load <- struct{}{}
+			rest, err := io.ReadAll(lines)
+			if err != nil || !strings.Contains(string(rest), "hi") || !strings.Contains(string(rest), test.rest) {
+				t.Errorf("%v after %s", err, rest)
+			}
+			if end := g.ended(t); end.Reason != "" || end.status != 200 || end.Usage == nil || end.Usage.OutputTokens != 1 {
+				t.Errorf("status %d, record %+v", end.status, end.Record)
+			}
+		})
+	}
+}
