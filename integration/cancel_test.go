@@ -140,7 +140,7 @@ func TestOllamaStopsWhenItsClientLeaves(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			upstream := ollamatest.NewServer(s.model)
 			t.Cleanup(upstream.Close)
-			g := startGatewayWith(t, upstream.Address(), s.options)
+			g := startGatewayWith(t, upstream.Address(), adapting(s.options)...)
 			if s.busy {
 				holdTheLoad(t, upstream)
 			}
@@ -166,18 +166,10 @@ func TestOllamaStopsWhenItsClientLeaves(t *testing.T) {
 	}
 }
 
-// startGatewayWith starts a gateway with these options of ollama_adapter, and no limit
+// adapting are changes to the Caddyfile: these options of ollama_adapter, and no limit
 // for the rate of requests to speak of.
-func startGatewayWith(t *testing.T, upstream, options string) *gateway {
-	t.Helper()
-	g := prepareGateway(t, upstream)
-	g.caddyfile = strings.NewReplacer(
-		"rate 5/s", "rate 1000/s", "burst 10", "burst 1000", "default_model hello", "default_model hello\n"+options,
-	).Replace(g.caddyfile)
-	g.writeConfig(g.caddyfile)
-	g.process = startProcess(t, g.dir, "run", "--config", g.configFile(), "--adapter", "caddyfile")
-	g.awaitListening(t, g.address())
-	return g
+func adapting(options string) []string {
+	return []string{"rate 5/s", "rate 1000/s", "burst 10", "burst 1000", "default_model hello", "default_model hello\n" + options}
 }
 
 // bothProtocols are a client of HTTP/1.1 and one of HTTP/2.

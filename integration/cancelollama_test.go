@@ -67,7 +67,7 @@ func TestARealOllamaStopsWhenItsClientLeaves(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			unload(t, server)
 			r := relayTo(t, server)
-			g := startGatewayWith(t, strings.TrimPrefix(r.URL, "http://"), test.options)
+			g := startGatewayWith(t, strings.TrimPrefix(r.URL, "http://"), adapting(test.options)...)
 			for range test.held {
 				other := g.visitor(t, g.from("127.0.0.2"), chatBody("endless", true))
 				other.read(1)
