@@ -160,8 +160,8 @@ type kept struct {
 func (k *kept) Read(p []byte) (int, error) {
 	n, err := k.ReadCloser.Read(p)
 	for _, c := range p[:n] {
-		k.said = k.said || c != '\n'
-		if c != '\n' || k.said {
+		if c != '\n' {
+			k.said = true
 			continue
 		}
 		if k.beats++; k.beats%beforeEach == 0 {
