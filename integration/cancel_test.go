@@ -68,7 +68,7 @@ func states() []state {
 		{"generating a whole answer", "", always(ollamatest.Answer{Content: lasting, Pace: tick}), `"stream":false`, false, func(v *visit) func() time.Time {
 			stopped := v.request()
 			for range 3 {
-				within(v.t, "a line", func() struct{} { tick <- struct{}{}; return struct{}{} })
+				give(v.t, tick)
 			}
 			return stopped
 		}},
@@ -133,6 +133,12 @@ func within[T any](t *testing.T, what string, wait func() T) T {
 		t.Fatalf("waited in vain for %s", what)
 		panic("unreachable")
 	}
+}
+
+// give lets the scripted Ollama go on, which must want to.
+func give(t *testing.T, turn chan<- struct{}) {
+	t.Helper()
+	within(t, "Ollama to go on", func() struct{} { turn <- struct{}{}; return struct{}{} })
 }
 
 func TestOllamaStopsWhenItsClientLeaves(t *testing.T) {
