@@ -155,7 +155,7 @@ func TestPreflights(t *testing.T) {
 }
 
 func TestOnlyTheAllowedAlgorithms(t *testing.T) {
-	both := []Secret{{Value: secret}, {Value: strings.Repeat(secret, 2), Algorithm: "HS512"}}
+	both := []Secret{{Value: secret}, {Value: secret + oldSecret, Algorithm: "HS512"}}
 	if _, err := provision(t, Handler{Secrets: both, Algorithms: []string{"HS512"}}); err == nil || !strings.Contains(err.Error(), "HS256") {
 		t.Errorf("a key that can never serve: %v", err)
 	}

@@ -92,7 +92,7 @@ func (h *Handler) fetch(w http.ResponseWriter, out *http.Request, next caddyhttp
 	case context.Cause(out.Context()) != nil:
 		return nil, false, incomplete(out, context.Cause(out.Context()))
 	case answer.err != nil:
-		return nil, false, answer.err
+		return nil, false, h.unasked(w, answer.err)
 	case answer.status == 0 && !answer.cut:
 		return nil, false, nobodyAnswered()
 	case answer.cut:
@@ -101,6 +101,15 @@ func (h *Handler) fetch(w http.ResponseWriter, out *http.Request, next caddyhttp
 		return nil, false, h.upstreamFault(w, out, out.URL.Path, answer)
 	}
 	return answer.body.Bytes(), false, nil
+}
+
+// unasked is the answer when the upstream could not be asked, of which Caddy knows the
+// status: 503, for example, where no upstream is healthy.
+func (h *Handler) unasked(w http.ResponseWriter, err error) error {
+	if he, ok := errors.AsType[caddyhttp.HandlerError](err); ok && he.StatusCode == http.StatusServiceUnavailable {
+		w.Header().Set("Retry-After", h.pace.retryAfter(""))
+	}
+	return err
 }
 
 // nobodyAnswered is a mistake in the Caddyfile.

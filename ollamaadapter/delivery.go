@@ -145,8 +145,8 @@ func (d *delivery) cutOff(r *http.Request) error {
 func (d *delivery) fail(r *http.Request, err error) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.over = true // no heartbeat before the status, or after the error
 	if !d.begun {
-		d.over = true // no heartbeat before the status
 		return err
 	}
 	status := http.StatusBadGateway

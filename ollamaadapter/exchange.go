@@ -94,7 +94,8 @@ func (h *Handler) trouble(d *delivery, r *http.Request, next caddyhttp.Handler, 
 	case cause != nil:
 		return incomplete(r, cause)
 	case upstream.status == 0 && upstream.err != nil:
-		return upstream.err // the upstream could not be asked: Caddy knows the status
+		d.stop() // the client's header is ours now
+		return h.unasked(d.client, upstream.err)
 	case upstream.status == 0 && !upstream.cut:
 		return nobodyAnswered()
 	case upstream.status == 0, upstream.status == http.StatusOK:

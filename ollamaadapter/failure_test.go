@@ -213,7 +213,7 @@ func TestAnUpstreamThatGoesOnAfterItsEndIsLeft(t *testing.T) {
 		}
 	}))
 	t.Cleanup(upstream.Close)
-	g := inFront(t, ollamaadapter.Handler{}, upstream.Listener.Addr().String())
+	g := inFront(t, ollamaadapter.Handler{CoalesceLoads: new(bool)}, upstream.Listener.Addr().String())
 	if got := read(t, g.post(t, both["streamed"])); !strings.HasSuffix(got, "data: [DONE]\n\n") {
 		t.Errorf("got %s", got)
 	}

@@ -64,10 +64,25 @@ func (s *NativeStream) Failure(e *openai.Error) []byte { return e.NativeJSON() }
 func (s *NativeStream) begin() {}
 
 func (s *NativeStream) add(_ *ollama.ChatResponse, line []byte) {
-	if s.begun {
+	if s.begun || !saysNothing(line) {
 		s.out.Write(line)
 		s.out.WriteByte('\n')
 	}
+}
+
+// saysNothing reports whether a line that adds nothing known to an answer adds nothing
+// else either. Before the first word such a line is not worth a status.
+func saysNothing(line []byte) bool {
+	decoded, _ := decodeOrdered(line, tolerant)
+	whole, _ := decoded.(object)
+	for _, m := range whole {
+		switch m.name {
+		case "model", "created_at", "message", "response", "thinking", "done":
+		default:
+			return false
+		}
+	}
+	return true
 }
 
 func (s *NativeStream) finish(reason string, told bool) {
