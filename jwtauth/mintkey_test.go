@@ -185,14 +185,14 @@ func TestABadKeyFileChangesNothingButTheLog(t *testing.T) {
 	overwrite(t, file, "canary-short")
 	expect("first", 1)
 	expect("first", 1) // not again for the same fault
+	overwrite(t, file, secret)
+	expect("first", 1) // as it was: nothing has happened
+	overwrite(t, file, "canary-short")
+	expect("first", 2) // a fault that comes back is a new one
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	expect("first", 2)
-	overwrite(t, file, secret) // as it was: nothing has happened
-	expect("first", 2)
-	overwrite(t, file, "canary-short")
-	expect("first", 3) // a fault that comes back is a new one
+	expect("first", 3)
 	overwrite(t, file, oldSecret)
 	expect("second", 4)
 	for i, entry := range logs.All() {
