@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -103,6 +104,24 @@ func TestNoAnswerHasMoreTokensThanItMay(t *testing.T) {
 			stopped(t, server, 2, 2)
 		})
 	}
+}
+
+// The word itself stops Ollama, not that it is silent afterwards. On a loaded machine
+// that may take long now and then, but not always.
+func TestAWordTooManyStopsOllamaAtOnce(t *testing.T) {
+	inEachForm(t, "one word too many", anyForm, func(t *testing.T, f form, version string) {
+		g, server := startOver(t, version, ollamaadapter.Handler{}, answers(endless(f, "one ", "two ", "three ")))
+		for n := range 5 {
+			began := time.Now()
+			g.ask(t, f, f.bounded(2)).rest(t)
+			request := server.Requests()[n]
+			within(t, request.Ended(), "Ollama's end")
+			if request.EndedAt().Sub(began) < brief {
+				return
+			}
+		}
+		t.Error("Ollama went on until its silence was noticed")
+	})
 }
 
 func TestAnAnswerOfExactlyItsTokensIsOllamasOwn(t *testing.T) {
