@@ -100,9 +100,9 @@ func (s *sidecar) reload() {
 	}
 }
 
-// bot is a client that knows nothing but the base URL.
+// bot is a client that knows nothing but the base URL. Its key is anywhere.
 func (s *sidecar) bot() openai.Client {
-	return openai.NewClient(option.WithBaseURL(s.url("/v1")), option.WithAPIKey(dummyKey), option.WithMaxRetries(0))
+	return openai.NewClient(option.WithBaseURL(s.url("/v1")), option.WithAPIKey(dummyKey), option.WithHeader("X-Api-Key", dummyKey), option.WithMaxRetries(0))
 }
 
 // post sends a chat request from an address of this host, with changes to it.
