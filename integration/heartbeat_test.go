@@ -35,16 +35,6 @@ func scriptedAs(name string, answer ollamatest.Answer) ollamatest.Model {
 	return ollamatest.Model{Name: name, Answer: func(ollama.ChatRequest) ollamatest.Answer { return answer }}
 }
 
-// give lets a scripted answer go on by a line.
-func give(t *testing.T, tick chan<- struct{}) {
-	t.Helper()
-	select {
-	case tick <- struct{}{}:
-	case <-time.After(20 * time.Second):
-		t.Fatal("Ollama waits for nothing")
-	}
-}
-
 // versions are the ways in which OpenAI's official client reaches the gateway.
 var versions = map[string]func(*http.Client){
 	"over HTTP/1.1": func(c *http.Client) { c.Transport.(*http.Transport).ForceAttemptHTTP2 = false },
@@ -160,8 +150,8 @@ type kept struct {
 func (k *kept) Read(p []byte) (int, error) {
 	n, err := k.ReadCloser.Read(p)
 	for _, c := range p[:n] {
-		k.said = k.said || c != '\n'
-		if c != '\n' || k.said {
+		if c != '\n' {
+			k.said = true
 			continue
 		}
 		if k.beats++; k.beats%beforeEach == 0 {

@@ -36,10 +36,10 @@ func (g *gateway) over(protocol, address string) (*http.Client, <-chan *tls.Conn
 	return client, conns
 }
 
-// leaving has three clients, one after the other, leave Ollama in the midst of its
+// departing has three clients, one after the other, leave Ollama in the midst of its
 // work. leave returns the request when Ollama has stopped, and when the client was
 // gone. The quickest counts, for a machine that is busy may be late itself.
-func (g *gateway) leaving(t *testing.T, usage record, leave func(subject string) (*ollamatest.Request, time.Time)) {
+func (g *gateway) departing(t *testing.T, usage record, leave func(subject string) (*ollamatest.Request, time.Time)) {
 	t.Helper()
 	quickest := time.Hour
 	for i := range 3 {
@@ -75,7 +75,7 @@ func TestNetworkThatLosesTheClientStopsOllama(t *testing.T) {
 			network.suffer(fault.toxic, fault.attributes, 0)
 			for _, protocol := range protocols {
 				t.Run(protocol, func(t *testing.T) {
-					g.leaving(t, estimated(2), func(subject string) (*ollamatest.Request, time.Time) {
+					g.departing(t, estimated(2), func(subject string) (*ollamatest.Request, time.Time) {
 						others := len(upstream.Requests())
 						client, _ := g.over(protocol, network.address())
 						s := g.stream(startedBy(tick, client), tokenFor(t, subject), chatBody("hello", true))
@@ -122,7 +122,7 @@ func TestNetworkHalfClosedByTheClient(t *testing.T) {
 				return request, gone
 			}
 			t.Run(protocol+", "+half.name+", before the first byte", func(t *testing.T) {
-				g.leaving(t, nil, func(subject string) (*ollamatest.Request, time.Time) {
+				g.departing(t, nil, func(subject string) (*ollamatest.Request, time.Time) {
 					client, conns := g.over(protocol, g.address())
 					others, token, answers := len(upstream.Requests()), tokenFor(t, subject), make(chan answer, 1)
 					go func() {
@@ -137,14 +137,14 @@ func TestNetworkHalfClosedByTheClient(t *testing.T) {
 				})
 			})
 			t.Run(protocol+", "+half.name+", in the midst of a stream", func(t *testing.T) {
-				g.leaving(t, estimated(1), func(subject string) (*ollamatest.Request, time.Time) {
+				g.departing(t, estimated(1), func(subject string) (*ollamatest.Request, time.Time) {
 					client, conns := g.over(protocol, g.address())
 					others := len(upstream.Requests())
 					s := g.stream(startedBy(tick, client), tokenFor(t, subject), chatBody("hello", true))
 					s.nextContent()
 					request, gone := leave(t, conns, others)
-					if data, ok := s.next(); ok {
-						t.Errorf("the client was told %q", data)
+					if data, ok := s.next(); ok || s.events.Err() == nil { // who still reads would take a bare end for the whole answer
+						t.Errorf("the client was told %q, %v", data, s.events.Err())
 					}
 					return request, gone
 				})

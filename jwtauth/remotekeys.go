@@ -37,7 +37,11 @@ func parseSet(data []byte) (keys []*key.Key, err error) {
 	}()
 	keys, leftOut, err := key.ParseJWKS(data, "")
 	for _, why := range leftOut {
-		sharedLogger().Debug("a key of the provider's is left out", zap.Error(why))
+		level := zap.DebugLevel
+		if len(keys) == 0 {
+			level = zap.WarnLevel // then every token will be refused
+		}
+		sharedLogger().Log(level, "a key of the provider's is left out", zap.Error(why))
 	}
 	return keys, err
 }

@@ -173,13 +173,16 @@ func (d *delivery) fail(r *http.Request, err error) error {
 	return nil
 }
 
-// leave ends a delivery whose client has left.
+// leave ends a delivery whose client has left. One that has closed its half of the
+// connection only still reads: it must not take what it got for the whole answer.
 func (d *delivery) leave(r *http.Request) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.over = true; !d.begun {
-		d.client.WriteHeader(record.StatusClientGone) // for the access log
+	if d.over = true; d.begun {
+		_ = leave(r)
+		panic(http.ErrAbortHandler)
 	}
+	d.client.WriteHeader(record.StatusClientGone) // for the access log
 	return leave(r)
 }
 

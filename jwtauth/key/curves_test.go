@@ -17,6 +17,7 @@ func TestEd25519KeysThatAreNone(t *testing.T) {
 		{"a point of order 8", "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05"},
 		{"another", "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a"},
 		{"zero in another spelling", "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"},
+		{"a sound point in another spelling", "f0ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f"},
 		{"a number that is no point", "0200000000000000000000000000000000000000000000000000000000000000"},
 		{"31 bytes", "01000000000000000000000000000000000000000000000000000000000000"},
 		{"nothing", ""},

@@ -92,6 +92,8 @@ func TestAVerifierOfManyAlgorithms(t *testing.T) {
 		check(t, v, issued(signing), now, token.UnknownKey)
 		signing.ID = "of none"
 		check(t, v, issued(signing), now, token.UnknownKey)
+		signed := issued(signing)
+		check(t, v, signed[:strings.LastIndexByte(signed, '.')+1]+encode("wrong"), now, token.UnknownKey)
 	}
 }
 
