@@ -64,6 +64,11 @@ func states() []state {
 		{"loading for a whole answer", "", unloaded, `"stream":false`, false, (*visit).load},
 		{"reading the prompt", "", silent, `"stream":true`, false, (*visit).request},
 		{"reading the prompt for a whole answer", "", silent, `"stream":false`, false, (*visit).request},
+		{"loading, with heartbeats", "heartbeat 10ms", unloaded, `"stream":true`, false, func(v *visit) func() time.Time {
+			v.read(3)
+			return v.load()
+		}},
+		{"reading the prompt, with heartbeats", "heartbeat 10ms", silent, `"stream":true`, false, (*visit).events},
 		{"generating", "", always(ollamatest.Answer{Content: lasting, Interval: 5 * time.Millisecond}), `"stream":true`, false, (*visit).events},
 		{"generating a whole answer", "", always(ollamatest.Answer{Content: lasting, Pace: tick}), `"stream":false`, false, func(v *visit) func() time.Time {
 			stopped := v.request()

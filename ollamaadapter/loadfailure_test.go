@@ -124,6 +124,65 @@ func cutShort(w http.ResponseWriter, _ *http.Request) {
 	panic(http.ErrAbortHandler)
 }
 
+func TestALoadThatFailsAfterHeartbeatsEndsStreamsWithAnErrorEvent(t *testing.T) {
+	fail := make(chan struct{})
+	g, _ := tapped(t, parsed(t, "heartbeat 10ms"), loadingBy(func(w http.ResponseWriter, _ *http.Request) {
+		<-fail
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	events := eventsOf(g.post(t, saying(`"stream":true`)))
+	if got := told(t, events.next(t)); got != "role assistant" {
+		t.Errorf("the first heartbeat is %q", got)
+	}
+	close(fail)
+	story := events.story(t)
+	for len(story) > 0 && story[0] == "" {
+		story = story[1:]
+	}
+	if !slices.Equal(story, []string{"error server_overloaded"}) {
+		t.Errorf("got %q", story)
+	}
+	if end := g.ended(t); end.Reason != record.UpstreamError || end.status != 200 {
+		t.Errorf("status %d, record %+v", end.status, end.Record)
+	}
+}
+
+// A heartbeat that is due just now must not get in between the error and its headers;
+// the race detector watches.
+func TestALoadThatFailsWhenAHeartbeatIsDue(t *testing.T) {
+	const beat = 10 * time.Millisecond
+	g, _ := tapped(t, parsed(t, "heartbeat 10ms"), loadingBy(func(w http.ResponseWriter, _ *http.Request) {
+		<-time.After(beat)
+		w.Header().Set("Retry-After", "7")
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}))
+	for range 50 {
+		resp := g.post(t, saying(`"stream":true`))
+		body := read(t, resp)
+		if strings.Count(body, `"code":"server_overloaded"`) != 1 || strings.Contains(body, "[DONE]") {
+			t.Errorf("%s: %s", resp.Status, body)
+		}
+		if retry := resp.Header.Get("Retry-After"); resp.StatusCode == 503 && retry != "7" || resp.StatusCode == 200 && retry != "" {
+			t.Errorf("%s, Retry-After %q", resp.Status, retry)
+		}
+	}
+}
+
+// On a goroutine of its own, a panic of a handler behind would be the end of all.
+func TestAPanicWhileAModelLoadsIsOneRequestsMatter(t *testing.T) {
+	w, _, err := before(t, func(w http.ResponseWriter, r *http.Request) error {
+		body, _ := io.ReadAll(r.Body)
+		if onlyLoads(string(body)) {
+			panic("a bug")
+		}
+		_, err := io.WriteString(w, firstLine+finalLine)
+		return err
+	}, strings.NewReader(both["streamed"]))
+	if err != nil || !strings.HasSuffix(w.Body.String(), "data: [DONE]\n\n") {
+		t.Errorf("%v: %s", err, w.Body)
+	}
+}
+
 func TestAFullQueueRefusesALoad(t *testing.T) {
 	g, server := start(t, ollamaadapter.Handler{}, toLoad(make(chan struct{})))
 	server.Busy(true)
@@ -161,6 +220,23 @@ func TestALoadThatHangsIsGivenUp(t *testing.T) {
 	if loads, requests := len(server.Loads()), len(server.Requests()); loads != 1 || requests != 0 {
 		t.Errorf("%d loads, %d requests for answers", loads, requests)
 	}
+}
+
+func TestALoadThatHangsAfterHeartbeats(t *testing.T) {
+	g, server := start(t, parsed(t, "first_byte_timeout 300ms\nheartbeat 10ms"), toLoad(make(chan struct{})))
+	askers := g.chats(t, saying(`"stream":true`), saying(`"stream":true`))
+	hangs := begun(t, server, 1)
+	for _, a := range askers {
+		body := read(t, a.answered(t))
+		if strings.Count(body, `"delta":{}`) < 2 || strings.Contains(body, "[DONE]") ||
+			!strings.HasSuffix(body, `"code":"upstream_timeout"}}`+"\n\n") {
+			t.Errorf("got %s", body)
+		}
+		if end := g.ended(t); end.Reason != record.UpstreamStalled || end.status != 200 {
+			t.Errorf("status %d, record %+v", end.status, end.Record)
+		}
+	}
+	giveUp(t, hangs)
 }
 
 // Whatever else such an upstream is, it must not hold anybody, nor be left working.
