@@ -267,6 +267,8 @@ func TestAStopAfterAReload(t *testing.T) {
 	}{
 		{"at once", false, 0},
 		{"at once, with others", true, 0},
+		{"when the reload's own grace period is over", false, 4500 * time.Millisecond},
+		{"when the reload's own grace period is over, with others", true, 4500 * time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			upstream := ollamatest.NewServer(byTopic(map[string]ollamatest.Answer{

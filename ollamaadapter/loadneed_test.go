@@ -51,17 +51,20 @@ func TestTheRequestThatLoadsAModel(t *testing.T) {
 func TestRequestsThatNeedNoLoad(t *testing.T) {
 	remote := ollamatest.Says("jo/remote:latest", "hi")
 	remote.RemoteHost = "https://ollama.com"
+	cloud := ollamatest.Says("big:cloud", "hi")
 	for _, test := range []struct{ name, options, path, body, want string }{
 		{"where loads are not shared", "coalesce_loads off", "/v1/chat/completions", saying(``), `"content":"hi"`},
 		{"of a model that runs elsewhere", "models jo/remote:latest", "/v1/chat/completions",
 			strings.Replace(saying(`"stream":true`), `"m"`, `"jo/remote:latest"`, 1), "[DONE]"},
 		{"of one that runs elsewhere by another name", "alias r jo/remote:latest", "/v1/completions", `{"model":"r","prompt":"say"}`, `"text":"hi"`},
+		{"of one that runs elsewhere by its very name", "models big:cloud", "/v1/chat/completions",
+			strings.Replace(saying(``), `"m"`, `"big:cloud"`, 1), `"content":"hi"`},
 		{"that are themselves to load", "native on", "/api/chat", `{"model":"m","messages":[]}`, `"done_reason":"load"`},
 		{"that are themselves to load, without a field for that", "native on", "/api/generate", `{"model":"m"}`, `"done_reason":"load"`},
 		{"that unload", "native on", "/api/chat", `{"model":"m","messages":[],"keep_alive":0}`, `"done_reason":"unload"`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			g, tap := tapped(t, parsed(t, test.options), ollamatest.NewHandler(ollamatest.Says("m", "hi"), remote))
+			g, tap := tapped(t, parsed(t, test.options), ollamatest.NewHandler(ollamatest.Says("m", "hi"), remote, cloud))
 			resp := g.do(t, t.Context(), http.MethodPost, test.path, test.body)
 			if body := read(t, resp); resp.StatusCode != 200 || !strings.Contains(body, test.want) {
 				t.Errorf("%s: %s", resp.Status, body)
@@ -146,4 +149,34 @@ func TestALoadThatTookNoTimeDroveNothingOut(t *testing.T) {
 		return
 	}
 	t.Errorf("a request to a scripted model takes more than %v", noTime)
+}
+
+// To Ollama it is one model with one queue, by whatever name or endpoint it is asked for.
+func TestALoadIsTheModelsWhateverAsksForIt(t *testing.T) {
+	for _, test := range []struct{ name, path, body string }{
+		{"by another endpoint", "/v1/completions", `{"model":"m:latest","prompt":"say"}`},
+		{"by its short name", "/v1/chat/completions", saying(``)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			load := make(chan struct{})
+			m := toLoad(load)
+			m.Name = "m:latest"
+			g, server := start(t, ollamaadapter.Handler{}, m)
+			first := g.chats(t, strings.Replace(saying(``), `"m"`, `"m:latest"`, 1))[0]
+			one := begun(t, server, 1)
+			second := g.asker(t, test.path, test.body)
+			awaitWaiting(t, 2)
+			first.leave()
+			g.ended(t)
+			select {
+			case <-one.Ended():
+				t.Error("the load is lost with the one that began it")
+			case <-time.After(200 * time.Millisecond): // more than Ollama needs to notice
+			}
+			close(load)
+			if resp := second.answered(t); resp.StatusCode != 200 {
+				t.Errorf("%s: %s", resp.Status, read(t, resp))
+			}
+		})
+	}
 }
