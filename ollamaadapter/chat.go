@@ -10,6 +10,7 @@ import (
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/jwtauth/permit"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
@@ -135,7 +136,7 @@ func (h *Handler) settings(u upstream) translate.Settings {
 		Reasoning:   reasoningFields[h.Reasoning],
 		Version:     u.version,
 		Features:    u.features,
-		Remote:      u.model.RemoteHost != "",
+		Remote:      u.model.RemoteHost != "" || policy.IsCloud(u.name),
 		Thinks:      thinks,
 		ThinksKnown: known,
 	}

@@ -24,6 +24,8 @@ const (
 // exchange asks the upstream for an answer, choice after choice, and brings it to
 // the client in one of the forms.
 func (h *Handler) exchange(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, answer answer, form string) (err error) {
+	exit.underway.Add(1)
+	defer exit.underway.Add(-1)
 	d := &delivery{client: w, record: record.From(r.Context()), answer: answer, contentType: form, streamed: form != formJSON}
 	if d.streamed || h.HeartbeatJSON {
 		d.interval = time.Duration(*h.Heartbeat)

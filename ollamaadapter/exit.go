@@ -3,6 +3,7 @@ package ollamaadapter
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -18,6 +19,8 @@ type ending struct {
 	ctx    context.Context // over when answers have to end
 	cancel context.CancelFunc
 	once   sync.Once
+
+	underway atomic.Int64 // exchanges, of every configuration so far
 }
 
 func newExit() *ending {
@@ -47,4 +50,33 @@ func (e *ending) heed(ctx caddy.Context) {
 			e.once.Do(func() { time.AfterFunc(grace-min(grace/2, longestFarewell), e.cancel) })
 		}
 	})
+	// Caddy waits for the answers of earlier configurations only as long as their own
+	// grace period, counted from the reload, lasts.
+	server.RegisterOnStop(func(ctx context.Context) error {
+		if caddy.Exiting() {
+			e.await(ctx)
+		}
+		return nil
+	})
+}
+
+// settling is for what an exchange leaves to the handlers and the connection around
+// it: its record and its last bytes. Nobody tells when they are out.
+const settling = 250 * time.Millisecond
+
+// await waits until no exchange is under way, or the grace period is over.
+func (e *ending) await(ctx context.Context) {
+	if e.underway.Load() == 0 {
+		return
+	}
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for e.underway.Load() > 0 {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+	time.Sleep(settling)
 }

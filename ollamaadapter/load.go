@@ -47,9 +47,9 @@ func (h *Handler) awaitLoad(r *http.Request, next caddyhttp.Handler, exchange *t
 	if exchange.Load == nil || !*h.CoalesceLoads {
 		return nil
 	}
-	key := exchange.Path + string(exchange.Load)
+	key := exchange.Load.Key
 	l := h.loads.join(key, next, func(ctx context.Context) *http.Request {
-		return upstreamRequest(apart(ctx, r), http.MethodPost, exchange.Path, exchange.Load)
+		return upstreamRequest(apart(ctx, r), http.MethodPost, exchange.Path, exchange.Load.Body)
 	})
 	if l == nil {
 		return nil
@@ -114,8 +114,9 @@ func (l *loads) run(key string, one *load, next caddyhttp.Handler, out *http.Req
 	began := time.Now()
 	upstream := newUpstreamAnswer()
 	upstream.deliver = func([]byte) error { // the first byte tells enough
-		time.AfterFunc(lingering, one.cancel)
-		l.end(key, one, upstream, began)
+		if l.end(key, one, upstream, began) {
+			time.AfterFunc(lingering, one.cancel)
+		}
 		return nil
 	}
 	// on a goroutine of our own nobody else would catch a panic
@@ -133,12 +134,12 @@ func (l *loads) run(key string, one *load, next caddyhttp.Handler, out *http.Req
 	upstream.receive(next, out)
 }
 
-// end ends a load with what Ollama answers.
-func (l *loads) end(key string, one *load, upstream *upstreamAnswer, began time.Time) {
+// end ends a load with what Ollama answers, unless it has ended before.
+func (l *loads) end(key string, one *load, upstream *upstreamAnswer, began time.Time) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if one.ended {
-		return
+		return false
 	}
 	one.ended = true
 	defer close(one.over)
@@ -154,6 +155,7 @@ func (l *loads) end(key string, one *load, upstream *upstreamAnswer, began time.
 	case upstream.status == http.StatusNotFound, upstream.status >= 500:
 		one.refusal = upstream
 	}
+	return true
 }
 
 // answered says that there was an answer of a model, which is to stay loaded for so
@@ -168,7 +170,7 @@ func (l *loads) answered(exchange *translate.Exchange) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.keepWarm(exchange.Path+string(exchange.Load), keep)
+	l.keepWarm(exchange.Load.Key, keep)
 }
 
 func (l *loads) keepWarm(key string, keep time.Duration) {

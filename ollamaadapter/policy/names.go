@@ -47,8 +47,8 @@ func wildcard(glob, name string) bool {
 	return true
 }
 
-// isCloud reports whether Ollama would send requests for this model to
+// IsCloud reports whether Ollama would send requests for this model to
 // ollama.com (names that end so are, since 0.12.0 and 0.18.0).
-func isCloud(name string) bool {
+func IsCloud(name string) bool {
 	return strings.HasSuffix(strings.ToLower(name), ":cloud") || strings.HasSuffix(strings.ToLower(name), "-cloud")
 }

@@ -65,7 +65,7 @@ func (p *Policy) MayLeave(asked, model string) bool {
 // Visible reports whether clients may ask for a model under its own name. remote
 // says that it runs elsewhere though its name does not tell.
 func (p *Policy) Visible(name string, remote bool) bool {
-	if remote || isCloud(name) {
+	if remote || IsCloud(name) {
 		// a glob that does not speak of the cloud does not mean it
 		for _, glob := range p.Models {
 			if matches(glob, name) && (remote && glob == name || strings.Contains(strings.ToLower(glob), "cloud")) {

@@ -1,10 +1,6 @@
 package translate
 
-import (
-	"maps"
-
-	"github.com/go-json-experiment/json/jsontext"
-)
+import "maps"
 
 // maxChoices is how many choices one request may ask for.
 const maxChoices = 8
@@ -18,9 +14,8 @@ type Exchange struct {
 	// Requests are for Encode, one for each choice: Ollama gives one answer at a time.
 	Requests []any
 	Answer   AnswerForm
-	// Load is a request to the same path that makes Ollama load the model as these
-	// would, and nothing else; nil if there is nothing to be loaded.
-	Load jsontext.Value
+	// Load loads the model as these requests would; nil if there is nothing to be loaded.
+	Load *Load
 	// KeepAlive is how long the model stays loaded afterwards, in seconds; nil: as
 	// long as Ollama likes.
 	KeepAlive *float64
