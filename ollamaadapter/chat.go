@@ -29,28 +29,7 @@ func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request, next caddyht
 	rec.Stream = req.Stream
 	rec.ConversationID = conversationID(r, req)
 	w.Header().Set("X-Conversation-Id", rec.ConversationID)
-	asked := cmp.Or(req.Model, h.DefaultModel)
-	model, err := h.permitted(r, asked)
-	if err != nil {
-		return err
-	}
-	draft, err := translate.DraftChat(req)
-	if err != nil {
-		return refused(err)
-	}
-	upstream, err := h.reach(r, next, asked, model)
-	if err != nil {
-		return err
-	}
-	exchange, err := draft.For(h.settings(upstream))
-	if err != nil {
-		return refused(err)
-	}
-	id := upstream.identity("chatcmpl-", asked)
-	if req.Stream {
-		return h.exchange(w, r, next, exchange, translate.NewStream(id, exchange.Answer), formEvents)
-	}
-	return h.exchange(w, r, next, exchange, translate.NewWhole(id, exchange.Answer), formJSON)
+	return h.serveDraft(w, r, next, answerWanted{req.Model, req.Stream, "chatcmpl-"}, func() (draft, error) { return translate.DraftChat(req) })
 }
 
 // serveText serves POST /v1/completions.
@@ -66,12 +45,30 @@ func (h *Handler) serveText(w http.ResponseWriter, r *http.Request, next caddyht
 		return refused(err)
 	}
 	rec.Stream = req.Stream
-	asked := cmp.Or(req.Model, h.DefaultModel)
+	return h.serveDraft(w, r, next, answerWanted{req.Model, req.Stream, "cmpl-"}, func() (draft, error) { return translate.DraftText(req) })
+}
+
+// answerWanted is what a request for text says of its answer, whatever the endpoint.
+type answerWanted struct {
+	model    string // may be empty
+	streamed bool
+	idPrefix string
+}
+
+// draft is a request that is sound, whatever the upstream.
+type draft interface {
+	For(translate.Settings) (*translate.Exchange, error)
+}
+
+// serveDraft answers a request for text. What is wrong with it is told before the
+// upstream is asked anything.
+func (h *Handler) serveDraft(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, wanted answerWanted, check func() (draft, error)) error {
+	asked := cmp.Or(wanted.model, h.DefaultModel)
 	model, err := h.permitted(r, asked)
 	if err != nil {
 		return err
 	}
-	draft, err := translate.DraftText(req)
+	draft, err := check()
 	if err != nil {
 		return refused(err)
 	}
@@ -83,8 +80,8 @@ func (h *Handler) serveText(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		return refused(err)
 	}
-	id := upstream.identity("cmpl-", asked)
-	if req.Stream {
+	id := upstream.identity(wanted.idPrefix, asked)
+	if wanted.streamed {
 		return h.exchange(w, r, next, exchange, translate.NewStream(id, exchange.Answer), formEvents)
 	}
 	return h.exchange(w, r, next, exchange, translate.NewWhole(id, exchange.Answer), formJSON)

@@ -184,7 +184,7 @@ func (w *jealous) use() {
 	if w.used.Swap(true) {
 		w.t.Error("the client's writer is used by two at a time")
 	}
-	time.Sleep(2 * often)
+	time.Sleep(2 * often) // so that another use, if there is one, falls into it
 	w.used.Store(false)
 }
 

@@ -97,7 +97,7 @@ func hangs(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
 // after answers with a set after a while.
 func after(d time.Duration, kids ...string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		time.Sleep(d)
+		time.Sleep(d) // of the bubble's time
 		sends(kids...)(w, r)
 	}
 }

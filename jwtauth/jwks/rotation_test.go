@@ -109,7 +109,7 @@ func TestRotationUnderLoad(t *testing.T) {
 						refused.Add(1)
 					}
 					verified.Add(1)
-					time.Sleep(200 * time.Millisecond)
+					time.Sleep(200 * time.Millisecond) // of the bubble's time, which costs none
 				}
 			})
 		}
