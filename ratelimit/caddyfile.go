@@ -25,9 +25,12 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		rate           <n>/<s|m|h>
 //		burst          <n>
 //		penalty        <errors> <duration>
+//		penalty_window <errors> <duration>
 //		penalty_status <code>...
 //		concurrency    <n>
 //		per_client     <n>
+//		queue          <n> <wait>
+//		key            <placeholder>
 //		ipv4_prefix    <bits>
 //		ipv6_prefix    <bits>
 //		exempt         <cidr>...
@@ -85,8 +88,25 @@ func (t *Throttle) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 		return positive(d, &t.IPv6Prefix)
 	case "max_clients":
 		return positive(d, &t.MaxClients)
+	case "key":
+		if !d.AllArgs(&t.Key) {
+			return d.ArgErr()
+		}
+		if t.Key == "" {
+			return d.Err("key is empty: give a placeholder such as {http.auth.user.id}")
+		}
 	case "penalty":
-		return t.unmarshalPenalty(d)
+		n, duration, err := countAndTime(d)
+		t.Penalty = &Penalty{Errors: n, Duration: duration}
+		return err
+	case "penalty_window":
+		n, duration, err := countAndTime(d)
+		t.PenaltyWindow = &Penalty{Errors: n, Duration: duration}
+		return err
+	case "queue":
+		n, duration, err := countAndTime(d)
+		t.Queue = &Queue{Places: n, Wait: duration}
+		return err
 	case "penalty_status":
 		for d.NextArg() {
 			status, err := strconv.Atoi(d.Val())
@@ -109,21 +129,22 @@ func (t *Throttle) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 	return nil
 }
 
-func (t *Throttle) unmarshalPenalty(d *caddyfile.Dispenser) error {
+// countAndTime reads the arguments of an option that has a number and a duration.
+func countAndTime(d *caddyfile.Dispenser) (int, caddy.Duration, error) {
+	option := d.Val()
 	var count, length string
 	if !d.AllArgs(&count, &length) {
-		return d.ArgErr()
+		return 0, 0, d.ArgErr()
 	}
 	n, err := strconv.Atoi(count)
 	if err != nil {
-		return d.Errf("penalty: %q is no number of errors", count)
+		return 0, 0, d.Errf("%s: %q is no number", option, count)
 	}
 	duration, err := caddy.ParseDuration(length)
 	if err != nil {
-		return d.Errf("penalty: %q is no duration, such as 10m", length)
+		return 0, 0, d.Errf("%s: %q is no duration, such as 10m", option, length)
 	}
-	t.Penalty = &Penalty{Errors: n, Duration: caddy.Duration(duration)}
-	return nil
+	return n, caddy.Duration(duration), nil
 }
 
 // positive reads the one argument of an option that counts something. Zero is

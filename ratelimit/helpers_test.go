@@ -1,7 +1,7 @@
 package ratelimit
 
 import (
-	"context"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -11,15 +11,32 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 	"go.uber.org/zap"
-
-	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
 )
+
+// installation is what all configurations of a test have in common: a storage, and
+// the events app.
+func installation(t *testing.T) caddy.Context {
+	t.Helper()
+	storage, err := json.Marshal(map[string]string{"module": "file_system", "root": t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, err := caddy.ProvisionContext(&caddy.Config{
+		Admin:      &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: new(bool)}},
+		StorageRaw: storage,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ctx
+}
 
 // newContext is the context of one configuration, which ends with the test.
 func newContext(t *testing.T) caddy.Context {
 	t.Helper()
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	ctx, cancel := caddy.NewContext(installation(t))
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -47,11 +64,11 @@ func (c *clock) advance(d time.Duration) { c.elapsed.Add(int64(d)) }
 
 // stillZone makes the zone default, as long as the test lasts, one whose time
 // passes only when told.
-func stillZone(t *testing.T) (*memory.Zone, *clock) {
+func stillZone(t *testing.T) (*zone, *clock) {
 	t.Helper()
 	c := new(clock)
-	zone, loaded, err := zones.LoadOrNew("default", func() (caddy.Destructor, error) {
-		return memory.NewZone(c.now), nil
+	joined, loaded, err := zones.LoadOrNew("default", func() (caddy.Destructor, error) {
+		return newZone("default", c.now, keeperOf(newContext(t), "default", zap.NewNop())), nil
 	})
 	if err != nil || loaded {
 		t.Fatalf("the zone is in use already: %v, %v", loaded, err)
@@ -61,7 +78,7 @@ func stillZone(t *testing.T) (*memory.Zone, *clock) {
 			t.Error(err)
 		}
 	})
-	return zone.(*memory.Zone), c
+	return joined.(*zone), c
 }
 
 // newRequest is one as Caddy's server prepares it.

@@ -1,7 +1,6 @@
 package ratelimit
 
 import (
-	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -12,12 +11,13 @@ import (
 
 // configuration is a context that the test ends itself, as Caddy does when a new
 // configuration has taken over.
-func configuration() (ctx caddy.Context, end func()) {
-	return caddy.NewContext(caddy.Context{Context: context.Background()})
+func configuration(t *testing.T) (ctx caddy.Context, end func()) {
+	t.Helper()
+	return caddy.NewContext(installation(t))
 }
 
 func TestReloadKeepsBlocksRatesAndWhatIsInFlight(t *testing.T) {
-	old, endOld := configuration()
+	old, endOld := configuration(t)
 	before := load(t, old, `{"rate":"1/h","burst":3,"concurrency":2,"penalty":{"errors":1,"duration":"10m"}}`)
 	ask(before, "192.0.2.1", with(401))
 	for range 3 {
@@ -36,7 +36,7 @@ func TestReloadKeepsBlocksRatesAndWhatIsInFlight(t *testing.T) {
 	}()
 	<-begun
 
-	fresh, endFresh := configuration()
+	fresh, endFresh := configuration(t)
 	defer endFresh()
 	after := load(t, fresh, `{"rate":"1/h","burst":3,"concurrency":1,"penalty":{"errors":2,"duration":"1m"}}`)
 	endOld()
@@ -59,9 +59,9 @@ func TestReloadKeepsBlocksRatesAndWhatIsInFlight(t *testing.T) {
 }
 
 func TestTheLimitsAreThoseOfTheConfigurationInForce(t *testing.T) {
-	old, endOld := configuration()
+	old, endOld := configuration(t)
 	load(t, old, `{"rate":"5/s","burst":10}`)
-	fresh, endFresh := configuration()
+	fresh, endFresh := configuration(t)
 	defer endFresh()
 	after := load(t, fresh, `{"rate":"1/h"}`)
 	endOld()
@@ -73,12 +73,12 @@ func TestTheLimitsAreThoseOfTheConfigurationInForce(t *testing.T) {
 
 func TestAConfigurationThatIsRejectedLeavesNothingBehind(t *testing.T) {
 	const live = `{"rate":"5/s","burst":10}`
-	ctx, end := configuration()
+	ctx, end := configuration(t)
 	throttle := load(t, ctx, live)
 
 	// one handler is fine, another handler of the same configuration is not
 	for range 3 {
-		rejected, endRejected := configuration()
+		rejected, endRejected := configuration(t)
 		load(t, rejected, `{"rate":"6/s"}`)
 		if _, err := rejected.LoadModuleByID("http.handlers.ip_throttle", []byte(`{"rate":"7/s"}`)); err == nil {
 			t.Fatal("one zone with two limits is accepted")

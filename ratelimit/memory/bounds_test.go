@@ -5,14 +5,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
 )
 
 // crowd sends one request of each client from first to last, ends those that
 // pass with status and returns how many did.
-func crowd(z *memory.Zone, p memory.Policy, first, last, status int) (admitted int) {
+func crowd(z *memory.Zone, p limit.Policy, first, last, status int) (admitted int) {
 	for n := first; n <= last; n++ {
-		if ticket, refusal := z.Admit(client(n), p); refusal == nil {
+		if ticket, refusal := try(z, client(n), p); refusal == nil {
 			admitted++
 			ticket.Release(status)
 		}
@@ -20,24 +21,23 @@ func crowd(z *memory.Zone, p memory.Policy, first, last, status int) (admitted i
 	return admitted
 }
 
-// What holds: the clients are spread over 64 shards of MaxClients/64 each, rounded
-// down but at least one. So there are never more than MaxClients of them, unless
-// that is less than 64; then there are never more than 64.
+// A sixteenth of the places is for prefixes, one is for everyone.
 func TestNeverMoreClientsThanAllowed(t *testing.T) {
-	for _, test := range []struct{ allowed, most int }{
-		{1, 64}, {63, 64}, {64, 64}, {100, 64}, {1000, 960}, {10_000, 9984},
+	for _, test := range []struct{ allowed, own int }{
+		{1, 0}, {2, 1}, {63, 59}, {64, 59}, {100, 93}, {1000, 937}, {10_000, 9374},
 	} {
-		t.Run(fmt.Sprintf("with max_clients %d at most %d", test.allowed, test.most), func(t *testing.T) {
+		t.Run(fmt.Sprintf("with max_clients %d, %d of them with a place of their own", test.allowed, test.own), func(t *testing.T) {
 			z, _ := newZone()
-			p := memory.Policy{Interval: time.Hour, Burst: 1, MaxClients: test.allowed}
+			p := limit.Policy{Interval: time.Hour, Burst: 1, MaxClients: test.allowed}
 			for n := 0; n < 100_000; n += 500 {
 				crowd(z, p, n, n+499, 200)
-				if clients := z.Clients(); clients > test.most {
+				if clients := z.Clients(); clients > test.allowed {
 					t.Fatalf("%d clients after %d came", clients, n+500)
 				}
 			}
-			if clients := z.Clients(); clients != test.most {
-				t.Errorf("%d clients, want all places taken: %d", clients, test.most)
+			// all these are of one prefix
+			if clients, want := z.Clients(), min(test.own+1, test.allowed); clients != want {
+				t.Errorf("%d clients, want %d: each place taken, and one for the neighbours", clients, want)
 			}
 		})
 	}
@@ -45,15 +45,15 @@ func TestNeverMoreClientsThanAllowed(t *testing.T) {
 
 func TestClientsThatFindNoRoomAreStillLimited(t *testing.T) {
 	z, clock := newZone()
-	p := memory.Policy{Interval: time.Hour, Burst: 10, MaxClients: 1000}
-	// 960 have a place; the others share the 64 overflow clients
-	if n := crowd(z, p, 0, 99_999, 200); n > 960+64*10 {
-		t.Errorf("%d of 100000 passed, want 1600 at most", n)
+	p := limit.Policy{Interval: time.Hour, Burst: 10, MaxClients: 1000}
+	// 937 have a place; the others are of one prefix and share its limits
+	if n := crowd(z, p, 0, 99_999, 200); n != 937+10 {
+		t.Errorf("%d of 100000 passed, want 947", n)
 	}
-	// an hour later the places are free again, and each overflow client may ask once
+	// an hour later the places are free again, and the neighbours may ask once
 	clock.advance(time.Hour)
-	if n := crowd(z, p, 1_000_000, 1_099_999, 200); n > 960+64 {
-		t.Errorf("%d newcomers passed an hour later, want 1024 at most", n)
+	if n := crowd(z, p, 1_000_000, 1_099_999, 200); n != 937+1 {
+		t.Errorf("%d newcomers passed an hour later, want 938", n)
 	}
 }
 
@@ -66,7 +66,7 @@ func TestAFloodOfClientsFreesNoBlockedOne(t *testing.T) {
 	}
 	for minute := range 10 {
 		for n := range 10 {
-			refuse(t, z, client(n), p, memory.Blocked)
+			refuse(t, z, client(n), p, limit.Blocked)
 		}
 		crowd(z, p, 1000*(minute+1), 1000*(minute+1)+9999, 401)
 		clock.advance(time.Minute)
@@ -93,13 +93,13 @@ func TestAFloodOfClientsMakesNoErrorForgotten(t *testing.T) {
 
 func TestAFloodOfClientsFreesNoSlot(t *testing.T) {
 	z, clock := newZone()
-	p := memory.Policy{Interval: time.Second, Burst: 1, PerClient: 1, MaxClients: 1000}
+	p := limit.Policy{Interval: time.Second, Burst: 1, PerClient: 1, MaxClients: 1000}
 	stream := admit(t, z, client(0), p)
 	for hour := range 10 {
 		clock.advance(time.Hour)
 		crowd(z, p, 1000, 20_000+hour, 200)
 	}
-	refuse(t, z, client(0), p, memory.ClientOverCapacity)
+	refuse(t, z, client(0), p, limit.ClientOverCapacity)
 	stream.Release(200)
 	if n := z.InFlight(); n != 0 {
 		t.Errorf("%d in flight, want 0", n)
@@ -122,17 +122,17 @@ func TestClientsWithoutRoomAreNotBlockedForEachOthersErrors(t *testing.T) {
 
 func TestOverflowFreesWhatItTook(t *testing.T) {
 	z, clock := newZone()
-	p := memory.Policy{Interval: time.Minute, Burst: 10_000, PerClient: 1, MaxClients: 64}
+	p := limit.Policy{Interval: time.Minute, Burst: 10_000, PerClient: 1, MaxClients: 64}
 	crowd(z, p, 0, 9999, 200)
 	for round := range 3 {
-		var tickets []*memory.Ticket
+		var tickets []limit.Ticket
 		for n := range 10_000 {
-			if ticket, refusal := z.Admit(client(20_000*(round+1)+n), p); refusal == nil {
+			if ticket, refusal := try(z, client(20_000*(round+1)+n), p); refusal == nil {
 				tickets = append(tickets, ticket)
 			}
 		}
-		if len(tickets) != 64 {
-			t.Fatalf("round %d: %d requests at once, want one for each shard's overflow client", round, len(tickets))
+		if len(tickets) != 1 {
+			t.Fatalf("round %d: %d requests at once, want one for the neighbours", round, len(tickets))
 		}
 		// what a ticket took is given back to where it came from, even if its
 		// client has found room in the meantime
@@ -151,7 +151,7 @@ func TestOverflowFreesWhatItTook(t *testing.T) {
 
 func TestForgottenClientsMakeRoom(t *testing.T) {
 	z, clock := newZone()
-	p := memory.Policy{Interval: time.Second, Burst: 10, MaxClients: 1000}
+	p := limit.Policy{Interval: time.Second, Burst: 10, MaxClients: 1000}
 	for day := range 5 {
 		first := 10_000 * day
 		if n := crowd(z, p, first, first+199, 200); n != 200 {
@@ -167,7 +167,7 @@ func TestForgottenClientsMakeRoom(t *testing.T) {
 
 func TestARefusedClientIsNotRemembered(t *testing.T) {
 	z, _ := newZone()
-	p := memory.Policy{Interval: time.Second, Burst: 1, Concurrency: 1, MaxClients: 1_000_000}
+	p := limit.Policy{Interval: time.Second, Burst: 1, Concurrency: 1, MaxClients: 1_000_000}
 	admit(t, z, client(0), p)
 	if n := crowd(z, p, 1, 10_000, 200); n != 0 {
 		t.Fatalf("%d passed, want none", n)

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
 )
 
@@ -24,15 +25,24 @@ func newZone() (*memory.Zone, *clock) {
 }
 
 // client is the key of the nth client.
-func client(n int) (key memory.Key) {
+func client(n int) (key limit.Key) {
 	binary.BigEndian.PutUint64(key[:], uint64(n))
 	return key
 }
 
+// try lets the client send one request, and returns its ticket or its refusal.
+func try(z *memory.Zone, key limit.Key, p limit.Policy) (limit.Ticket, *limit.Decision) {
+	d := z.Admit(limit.Client{Key: key}, &p)
+	if d.Ticket == nil {
+		return nil, &d
+	}
+	return d.Ticket, nil
+}
+
 // admit expects the request to pass.
-func admit(t *testing.T, z *memory.Zone, key memory.Key, p memory.Policy) *memory.Ticket {
+func admit(t *testing.T, z *memory.Zone, key limit.Key, p limit.Policy) limit.Ticket {
 	t.Helper()
-	ticket, refusal := z.Admit(key, p)
+	ticket, refusal := try(z, key, p)
 	if refusal != nil {
 		t.Fatalf("refused (%v, retry after %v), want it admitted", refusal.Reason, refusal.RetryAfter)
 	}
@@ -40,9 +50,9 @@ func admit(t *testing.T, z *memory.Zone, key memory.Key, p memory.Policy) *memor
 }
 
 // refuse expects the request to be refused for the given reason.
-func refuse(t *testing.T, z *memory.Zone, key memory.Key, p memory.Policy, reason memory.Reason) time.Duration {
+func refuse(t *testing.T, z *memory.Zone, key limit.Key, p limit.Policy, reason limit.Reason) time.Duration {
 	t.Helper()
-	ticket, refusal := z.Admit(key, p)
+	ticket, refusal := try(z, key, p)
 	if refusal == nil {
 		ticket.Release(0)
 		t.Fatalf("admitted, want it refused: %v", reason)
@@ -55,7 +65,7 @@ func refuse(t *testing.T, z *memory.Zone, key memory.Key, p memory.Policy, reaso
 
 // answer lets one request of the client pass, ends it with status and reports
 // whether the client is blocked for it.
-func answer(t *testing.T, z *memory.Zone, key memory.Key, p memory.Policy, status int) (blocked bool) {
+func answer(t *testing.T, z *memory.Zone, key limit.Key, p limit.Policy, status int) (blocked bool) {
 	t.Helper()
-	return admit(t, z, key, p).Release(status)
+	return admit(t, z, key, p).Release(status) != nil
 }

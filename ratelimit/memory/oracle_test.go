@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
+	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 )
 
 // bucket is GCRA once more, in its other form (ITU-T I.371, continuous-state
@@ -33,7 +33,7 @@ func TestZoneDecidesAsTheOracleDoes(t *testing.T) {
 	for range schedules {
 		z, clock := newZone()
 		interval := time.Duration(1 + random.Int64N(int64(10*time.Second)))
-		p := memory.Policy{Interval: interval, Burst: 1 + random.IntN(20)}
+		p := limit.Policy{Interval: interval, Burst: 1 + random.IntN(20)}
 		var oracle [clients]bucket
 		var passed [clients][]int64
 		// the mean gap between requests lies around what the rate allows
@@ -51,7 +51,7 @@ func TestZoneDecidesAsTheOracleDoes(t *testing.T) {
 			}
 			n, now := random.IntN(clients), clock.elapsed.Load()
 			want := oracle[n].ask(now, int64(interval), p.Burst)
-			ticket, refusal := z.Admit(client(n), p)
+			ticket, refusal := try(z, client(n), p)
 			switch {
 			case refusal == nil && want == 0:
 				ticket.Release(200)
@@ -60,7 +60,7 @@ func TestZoneDecidesAsTheOracleDoes(t *testing.T) {
 				t.Fatalf("step %d, %+v: admitted, the oracle says wait %d ns", step, p, want)
 			case want == 0:
 				t.Fatalf("step %d, %+v: refused for %v, the oracle lets it pass", step, p, refusal.RetryAfter)
-			case refusal.Reason != memory.RateLimited || int64(refusal.RetryAfter) != want:
+			case refusal.Reason != limit.RateLimited || int64(refusal.RetryAfter) != want:
 				t.Fatalf("step %d, %+v: refused as %v for %v, the oracle says wait %d ns",
 					step, p, refusal.Reason, refusal.RetryAfter, want)
 			default:
@@ -75,7 +75,7 @@ func TestZoneDecidesAsTheOracleDoes(t *testing.T) {
 
 // checkWindows expects that in no window of time more passed than the burst and
 // one request per interval.
-func checkWindows(t *testing.T, passed []int64, p memory.Policy) {
+func checkWindows(t *testing.T, passed []int64, p limit.Policy) {
 	t.Helper()
 	for i := range passed {
 		for j := i; j < len(passed); j++ {

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
+	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 )
 
 const goroutines = 16
@@ -28,11 +28,11 @@ func together(f func(g int)) {
 
 func TestParallelRequestsNeverExceedTheRate(t *testing.T) {
 	z, _ := newZone()
-	p := memory.Policy{Interval: time.Hour, Burst: 100}
+	p := limit.Policy{Interval: time.Hour, Burst: 100}
 	var admitted atomic.Int64
 	together(func(int) {
 		for range 200 {
-			if ticket, refusal := z.Admit(client(1), p); refusal == nil {
+			if ticket, refusal := try(z, client(1), p); refusal == nil {
 				admitted.Add(1)
 				ticket.Release(200)
 			}
@@ -57,14 +57,14 @@ func TestParallelRequestsNeverExceedTheCapacity(t *testing.T) {
 			z, clock := newZone()
 			p := strict
 			p.Concurrency, p.PerClient, p.MaxClients = 10, test.perClient, test.maxClients
-			p.PenaltyErrors = 1_000_000
+			p.Penalty = 1_000_000
 			flights := &flights{each: make([]atomic.Int64, test.clients)}
 			together(func(g int) {
 				random := rand.New(rand.NewPCG(1, uint64(g)))
 				var held []func()
 				for range 3000 {
 					n := random.IntN(test.clients)
-					ticket, refusal := z.Admit(client(n), p)
+					ticket, refusal := try(z, client(n), p)
 					if refusal == nil {
 						flights.begin(t, n, int64(p.Concurrency), test.most)
 						status := []int{0, 200, 401, 500}[random.IntN(4)]
@@ -125,7 +125,7 @@ func release(held []func()) {
 
 func TestOneTicketReleasedByManyFreesOneSlot(t *testing.T) {
 	z, _ := newZone()
-	p := memory.Policy{Burst: 1}
+	p := limit.Policy{Burst: 1}
 	admit(t, z, client(1), p)
 	ticket := admit(t, z, client(1), p)
 	together(func(int) { ticket.Release(200) })
@@ -137,19 +137,19 @@ func TestOneTicketReleasedByManyFreesOneSlot(t *testing.T) {
 func TestParallelErrorsBlockOnce(t *testing.T) {
 	z, _ := newZone()
 	p := strict
-	p.PenaltyErrors = goroutines
-	var tickets [goroutines]*memory.Ticket
+	p.Penalty = goroutines
+	var tickets [goroutines]limit.Ticket
 	for g := range tickets {
 		tickets[g] = admit(t, z, client(1), p)
 	}
 	var blocks atomic.Int64
 	together(func(g int) {
-		if tickets[g].Release(401) {
+		if tickets[g].Release(401) != nil {
 			blocks.Add(1)
 		}
 	})
 	if n := blocks.Load(); n != 1 {
 		t.Errorf("%d errors report the block, want exactly one", n)
 	}
-	refuse(t, z, client(1), p, memory.Blocked)
+	refuse(t, z, client(1), p, limit.Blocked)
 }

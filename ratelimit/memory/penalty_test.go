@@ -5,22 +5,23 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
 )
 
-var strict = memory.Policy{
+var strict = limit.Policy{
 	Burst:         1,
-	PenaltyErrors: 3,
+	Penalty:       3,
 	PenaltyTime:   10 * time.Minute,
 	PenaltyStatus: []int{400, 401, 403, 404, 405, 413, 415, 422},
 }
 
 // block makes the zone block the client.
-func block(t *testing.T, z *memory.Zone, key memory.Key, p memory.Policy) {
+func block(t *testing.T, z *memory.Zone, key limit.Key, p limit.Policy) {
 	t.Helper()
-	for n := 1; n <= p.PenaltyErrors; n++ {
-		if blocked := answer(t, z, key, p, 401); blocked != (n == p.PenaltyErrors) {
-			t.Fatalf("error %d: blocked is %v, want the block with error %d", n, blocked, p.PenaltyErrors)
+	for n := 1; n <= p.Penalty; n++ {
+		if blocked := answer(t, z, key, p, 401); blocked != (n == p.Penalty) {
+			t.Fatalf("error %d: blocked is %v, want the block with error %d", n, blocked, p.Penalty)
 		}
 	}
 }
@@ -28,11 +29,11 @@ func block(t *testing.T, z *memory.Zone, key memory.Key, p memory.Policy) {
 func TestThirdErrorInARowBlocksForExactlyTenMinutes(t *testing.T) {
 	z, clock := newZone()
 	block(t, z, client(1), strict)
-	if wait := refuse(t, z, client(1), strict, memory.Blocked); wait != 10*time.Minute {
+	if wait := refuse(t, z, client(1), strict, limit.Blocked); wait != 10*time.Minute {
 		t.Errorf("RetryAfter is %v, want 10m", wait)
 	}
 	clock.advance(10*time.Minute - 1)
-	if wait := refuse(t, z, client(1), strict, memory.Blocked); wait != 1 {
+	if wait := refuse(t, z, client(1), strict, limit.Blocked); wait != 1 {
 		t.Errorf("RetryAfter is %v a nanosecond before the end, want 1ns", wait)
 	}
 	clock.advance(1)
@@ -45,7 +46,7 @@ func TestRefusalsDoNotLengthenABlock(t *testing.T) {
 	z, clock := newZone()
 	block(t, z, client(1), strict)
 	for range 600 {
-		refuse(t, z, client(1), strict, memory.Blocked)
+		refuse(t, z, client(1), strict, limit.Blocked)
 		clock.advance(time.Second)
 	}
 	admit(t, z, client(1), strict)
@@ -139,7 +140,7 @@ func TestErrorsOlderThanThePenaltyTimeAreForgotten(t *testing.T) {
 func TestWithoutPenaltyNobodyIsBlocked(t *testing.T) {
 	z, _ := newZone()
 	p := strict
-	p.PenaltyErrors = 0
+	p.Penalty = 0
 	for range 1000 {
 		if answer(t, z, client(1), p, 401) {
 			t.Fatal("blocked")
@@ -155,8 +156,8 @@ func TestBlockComesBeforeEveryOtherRefusal(t *testing.T) {
 	lax := p
 	lax.Concurrency, lax.PerClient = 0, 0
 	admit(t, z, client(2), lax)
-	refuse(t, z, client(3), p, memory.OverCapacity)
-	refuse(t, z, client(1), p, memory.Blocked)
+	refuse(t, z, client(3), p, limit.OverCapacity)
+	refuse(t, z, client(1), p, limit.Blocked)
 }
 
 func TestRequestsInFlightOutliveTheBlockOfTheirClient(t *testing.T) {
@@ -166,30 +167,30 @@ func TestRequestsInFlightOutliveTheBlockOfTheirClient(t *testing.T) {
 	if n := z.InFlight(); n != 1 {
 		t.Fatalf("%d in flight, want the stream that began before the block", n)
 	}
-	if stream.Release(200) {
+	if stream.Release(200) != nil {
 		t.Error("the stream's success blocks its client")
 	}
 	if n := z.InFlight(); n != 0 {
 		t.Errorf("%d in flight, want 0", n)
 	}
-	refuse(t, z, client(1), strict, memory.Blocked) // a late success does not free it
+	refuse(t, z, client(1), strict, limit.Blocked) // a late success does not free it
 }
 
 // A Retry-After that was told is a promise.
 func TestABlockEndsWhenToldWhateverEndsMeanwhile(t *testing.T) {
 	z, clock := newZone()
-	late := make([]*memory.Ticket, 3)
+	late := make([]limit.Ticket, 3)
 	for i := range late {
 		late[i] = admit(t, z, client(1), strict)
 	}
 	block(t, z, client(1), strict)
-	told := refuse(t, z, client(1), strict, memory.Blocked)
+	told := refuse(t, z, client(1), strict, limit.Blocked)
 	clock.advance(5 * time.Minute)
 	for _, ticket := range late {
 		ticket.Release(401)
 	}
 	clock.advance(told - 5*time.Minute)
-	if _, refusal := z.Admit(client(1), strict); refusal != nil {
+	if _, refusal := try(z, client(1), strict); refusal != nil {
 		t.Errorf("refused (%v for %v more) after waiting as long as told", refusal.Reason, refusal.RetryAfter)
 	}
 }
@@ -199,9 +200,9 @@ func TestABlockedClientIsToldToWaitForItsRateToo(t *testing.T) {
 	p := strict
 	p.Interval, p.Burst = time.Hour, 3
 	block(t, z, client(1), p)
-	told := refuse(t, z, client(1), p, memory.Blocked)
+	told := refuse(t, z, client(1), p, limit.Blocked)
 	clock.advance(told)
-	if _, refusal := z.Admit(client(1), p); refusal != nil {
+	if _, refusal := try(z, client(1), p); refusal != nil {
 		t.Errorf("refused (%v for %v more) after waiting as long as told", refusal.Reason, refusal.RetryAfter)
 	}
 }

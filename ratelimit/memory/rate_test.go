@@ -4,7 +4,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
+	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 )
 
 func TestBurst(t *testing.T) {
@@ -20,51 +20,51 @@ func TestBurst(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			z, clock := newZone()
-			p := memory.Policy{Interval: test.interval, Burst: test.burst}
+			p := limit.Policy{Interval: test.interval, Burst: test.burst}
 			for range test.burst {
 				admit(t, z, client(1), p).Release(200)
 			}
-			wait := refuse(t, z, client(1), p, memory.RateLimited)
+			wait := refuse(t, z, client(1), p, limit.RateLimited)
 			if wait != test.interval {
 				t.Errorf("RetryAfter is %v after the burst, want one interval, %v", wait, test.interval)
 			}
 
 			clock.advance(wait - 1)
-			if rest := refuse(t, z, client(1), p, memory.RateLimited); rest != 1 {
+			if rest := refuse(t, z, client(1), p, limit.RateLimited); rest != 1 {
 				t.Errorf("RetryAfter is %v a nanosecond before the time, want 1ns", rest)
 			}
 			clock.advance(1)
 			admit(t, z, client(1), p).Release(200)
-			refuse(t, z, client(1), p, memory.RateLimited)
+			refuse(t, z, client(1), p, limit.RateLimited)
 		})
 	}
 }
 
 func TestIdleClientGetsItsBurstBackAndNoMore(t *testing.T) {
 	z, clock := newZone()
-	p := memory.Policy{Interval: 200 * time.Millisecond, Burst: 10}
+	p := limit.Policy{Interval: 200 * time.Millisecond, Burst: 10}
 	for _, idle := range []time.Duration{0, 2 * time.Second, time.Hour, 365 * 24 * time.Hour} {
 		clock.advance(idle)
 		for range 10 {
 			admit(t, z, client(1), p).Release(200)
 		}
-		refuse(t, z, client(1), p, memory.RateLimited)
+		refuse(t, z, client(1), p, limit.RateLimited)
 	}
 	clock.advance(600 * time.Millisecond)
 	for range 3 {
 		admit(t, z, client(1), p).Release(200)
 	}
-	refuse(t, z, client(1), p, memory.RateLimited)
+	refuse(t, z, client(1), p, limit.RateLimited)
 }
 
 func TestRefusedRequestsAreNotCounted(t *testing.T) {
 	z, clock := newZone()
-	p := memory.Policy{Interval: time.Second, Burst: 3}
+	p := limit.Policy{Interval: time.Second, Burst: 3}
 	for range 3 {
 		admit(t, z, client(1), p).Release(200)
 	}
 	for range 1000 {
-		if wait := refuse(t, z, client(1), p, memory.RateLimited); wait != time.Second {
+		if wait := refuse(t, z, client(1), p, limit.RateLimited); wait != time.Second {
 			t.Fatalf("RetryAfter is %v, want it to stay 1s however often the client asks", wait)
 		}
 	}
@@ -74,14 +74,14 @@ func TestRefusedRequestsAreNotCounted(t *testing.T) {
 
 func TestRequestsRefusedForCapacityAreNotCountedAgainstTheRate(t *testing.T) {
 	z, _ := newZone()
-	p := memory.Policy{Interval: time.Hour, Burst: 2, Concurrency: 1}
+	p := limit.Policy{Interval: time.Hour, Burst: 2, Concurrency: 1}
 	ticket := admit(t, z, client(1), p)
 	for range 100 {
-		refuse(t, z, client(1), p, memory.OverCapacity)
+		refuse(t, z, client(1), p, limit.OverCapacity)
 	}
 	ticket.Release(200)
 	admit(t, z, client(1), p).Release(200)
-	refuse(t, z, client(1), p, memory.RateLimited)
+	refuse(t, z, client(1), p, limit.RateLimited)
 }
 
 func TestLongRunRateIsExact(t *testing.T) {
@@ -98,10 +98,10 @@ func TestLongRunRateIsExact(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			z, clock := newZone()
-			p := memory.Policy{Interval: test.interval, Burst: test.burst}
+			p := limit.Policy{Interval: test.interval, Burst: test.burst}
 			admitted := 0
 			for end := clock.now().Add(test.span); ; {
-				ticket, refusal := z.Admit(client(1), p)
+				ticket, refusal := try(z, client(1), p)
 				if refusal == nil {
 					admitted++
 					ticket.Release(200)
@@ -121,19 +121,19 @@ func TestLongRunRateIsExact(t *testing.T) {
 
 func TestClientsDoNotShareTheirRate(t *testing.T) {
 	z, _ := newZone()
-	p := memory.Policy{Interval: time.Hour, Burst: 1}
+	p := limit.Policy{Interval: time.Hour, Burst: 1}
 	for n := range 1000 {
 		admit(t, z, client(n), p).Release(200)
 	}
 	for n := range 1000 {
-		refuse(t, z, client(n), p, memory.RateLimited)
+		refuse(t, z, client(n), p, limit.RateLimited)
 	}
 }
 
 func TestWithoutIntervalThereIsNoRate(t *testing.T) {
 	z, _ := newZone()
 	for range 10_000 {
-		admit(t, z, client(1), memory.Policy{Burst: 1}).Release(200)
+		admit(t, z, client(1), limit.Policy{Burst: 1}).Release(200)
 	}
 }
 
@@ -141,12 +141,12 @@ func TestWithoutIntervalThereIsNoRate(t *testing.T) {
 // old rate is not more than it could owe under the new one.
 func TestALooserRateHoldsAtOnce(t *testing.T) {
 	z, clock := newZone()
-	strictest := memory.Policy{Interval: time.Hour, Burst: 3}
+	strictest := limit.Policy{Interval: time.Hour, Burst: 3}
 	for range 3 {
 		admit(t, z, client(1), strictest)
 	}
-	looser := memory.Policy{Interval: 200 * time.Millisecond, Burst: 3}
-	if told := refuse(t, z, client(1), looser, memory.RateLimited); told != 200*time.Millisecond {
+	looser := limit.Policy{Interval: 200 * time.Millisecond, Burst: 3}
+	if told := refuse(t, z, client(1), looser, limit.RateLimited); told != 200*time.Millisecond {
 		t.Errorf("told to wait %v", told)
 	}
 	clock.advance(200 * time.Millisecond)

@@ -1,0 +1,89 @@
+package memory
+
+import (
+	"context"
+	"time"
+
+	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
+	"github.com/gateway18789/caddy-ollama/ratelimit/queue"
+)
+
+// place is a request that waits for a slot. Its rate is taken already.
+type place struct {
+	zone    *Zone
+	who     limit.Client
+	charged limit.Key // whose rate is taken
+	policy  *limit.Policy
+	quota   limit.Quota
+	since   int64
+	reason  limit.Reason // why it waits
+	waiter  *queue.Waiter
+	ticket  *ticket // once served
+}
+
+// line gives the request a place in the queue, or refuses it if there is none.
+func (z *Zone) line(pl *place) limit.Decision {
+	pl.waiter = z.queue.Join(pl.who.Key, pl.policy.Queue, pl.take, pl.giveBack)
+	if pl.waiter == nil {
+		return pl.refuse()
+	}
+	z.queue.Serve() // a slot may have come free just before the request joined
+	return limit.Decision{Place: pl, Quota: pl.quota}
+}
+
+// take tries to get the slots. The queue calls it.
+func (pl *place) take() bool {
+	z := pl.zone
+	now := z.now()
+	s := z.shard(pl.who.Key)
+	s.mu.Lock()
+	e := z.enter(s, pl.who.Key, pl.policy, now)
+	reason := z.takeSlots(&e.client, pl.policy)
+	e.leave(reason == 0)
+	if reason != 0 {
+		return false
+	}
+	pl.ticket = &ticket{zone: z, who: pl.who, place: e.key, policy: pl.policy, since: now}
+	return true
+}
+
+func (pl *place) giveBack() { pl.ticket.Release(0) }
+
+// Wait implements limit.Place.
+func (pl *place) Wait(ctx context.Context) limit.Decision {
+	timeout := time.NewTimer(pl.policy.QueueWait - time.Duration(pl.zone.now()-pl.since))
+	defer timeout.Stop()
+	select {
+	case <-pl.waiter.Done():
+	case <-timeout.C:
+	case <-ctx.Done():
+	}
+	served := pl.waiter.Leave()
+	switch {
+	case served && ctx.Err() != nil:
+		pl.giveBack()
+		return limit.Decision{Reason: limit.Gone, Quota: pl.quota}
+	case served:
+		return limit.Decision{Ticket: pl.ticket, Quota: pl.quota}
+	case ctx.Err() != nil:
+		// its rate stays taken: else a client could come and leave as often as it likes
+		return limit.Decision{Reason: limit.Gone, Quota: pl.quota}
+	default:
+		return pl.refuse()
+	}
+}
+
+// refuse takes back what the request took of its client's rate.
+func (pl *place) refuse() limit.Decision {
+	z, p := pl.zone, pl.policy
+	now := z.now()
+	s := z.shard(pl.charged)
+	s.mu.Lock()
+	c, known := s.clients.of[pl.charged]
+	if known { // else it has been forgotten as idle
+		c.untake(p)
+		s.clients.put(pl.charged, c)
+	}
+	s.mu.Unlock()
+	return limit.Decision{Reason: pl.reason, RetryAfter: z.slotWait(p, pl.reason), Quota: c.quota(p, now)}
+}

@@ -1,0 +1,50 @@
+package memory
+
+import "github.com/gateway18789/caddy-ollama/ratelimit/limit"
+
+// table remembers something of clients, and forgets a little with each newcomer:
+// so there is no sweep that stops the world, and no goroutine.
+type table[T any] struct {
+	of map[limit.Key]T
+	// peak is how many there were at most since the map was made: Go's maps never shrink.
+	peak int
+}
+
+const (
+	// looks is how many entries are looked at for one newcomer. Go's map order is
+	// random enough to reach them all.
+	looks = 8
+	// shrinkBelow is the part of its peak below which a table is copied to a smaller one,
+	// if it was larger than smallTable.
+	shrinkBelow = 8
+	smallTable  = 256
+)
+
+func (t *table[T]) init() { t.of = make(map[limit.Key]T) }
+
+func (t *table[T]) put(key limit.Key, value T) {
+	t.of[key] = value
+	t.peak = max(t.peak, len(t.of))
+}
+
+// drop forgets some of those that are expired, and returns how many.
+func (t *table[T]) drop(expired func(limit.Key, T) bool) (dropped int) {
+	left := looks
+	for key, value := range t.of {
+		if expired(key, value) {
+			delete(t.of, key)
+			dropped++
+		}
+		if left--; left == 0 {
+			break
+		}
+	}
+	if t.peak > smallTable && len(t.of) < t.peak/shrinkBelow {
+		smaller := make(map[limit.Key]T, len(t.of))
+		for key, value := range t.of {
+			smaller[key] = value
+		}
+		t.of, t.peak = smaller, len(smaller)
+	}
+	return dropped
+}
