@@ -13,6 +13,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 	"go.uber.org/zap"
+
+	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
 )
 
 // installation is what all configurations of a test have in common: a storage, and
@@ -68,7 +70,7 @@ func stillZone(t *testing.T) (*zone, *clock) {
 	t.Helper()
 	c := new(clock)
 	joined, loaded, err := zones.LoadOrNew("default", func() (caddy.Destructor, error) {
-		return newZone("default", c.now, keeperOf(newContext(t), "default", zap.NewNop())), nil
+		return newZone("default", memory.NewZone(c.now), keeperOf(newContext(t), "default", zap.NewNop())), nil
 	})
 	if err != nil || loaded {
 		t.Fatalf("the zone is in use already: %v, %v", loaded, err)

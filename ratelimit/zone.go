@@ -45,7 +45,7 @@ type claim struct {
 // kept in the configuration's storage.
 func joinZone(ctx caddy.Context, name string, logger *zap.Logger) (*zone, error) {
 	joined, _, err := zones.LoadOrNew(name, func() (caddy.Destructor, error) {
-		return newZone(name, time.Now, keeperOf(ctx, name, logger)), nil
+		return newZone(name, memory.New(), keeperOf(ctx, name, logger)), nil
 	})
 	if err != nil {
 		return nil, err
@@ -53,8 +53,8 @@ func joinZone(ctx caddy.Context, name string, logger *zap.Logger) (*zone, error)
 	return joined.(*zone), nil
 }
 
-func newZone(name string, clock func() time.Time, keeper *keeper) *zone {
-	z := &zone{Zone: memory.NewZone(clock), name: name, metrics: metricsOf(name), keeper: keeper}
+func newZone(name string, state *memory.Zone, keeper *keeper) *zone {
+	z := &zone{Zone: state, name: name, metrics: metricsOf(name), keeper: keeper}
 	keeper.start(z.Zone)
 	return z
 }

@@ -37,7 +37,8 @@ func (pl *place) take() bool {
 	now := z.now()
 	s := z.shard(pl.who.Key)
 	s.mu.Lock()
-	e := z.enter(s, pl.who.Key, pl.policy, now)
+	var e entry
+	e.enter(z, s, pl.who.Key, pl.policy, now)
 	reason := z.takeSlots(&e.client, pl.policy)
 	e.leave(reason == 0)
 	if reason != 0 {

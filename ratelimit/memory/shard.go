@@ -32,29 +32,27 @@ type entry struct {
 // enter finds the client in its shard, which is locked. A new client for whom
 // there is no room counts as one with its neighbours, or if there is no room for
 // those either, with everyone.
-func (z *Zone) enter(s *shard, key limit.Key, p *limit.Policy, now int64) entry {
+func (e *entry) enter(z *Zone, s *shard, key limit.Key, p *limit.Policy, now int64) {
+	e.zone, e.shard, e.key = z, s, key
 	places := int64(p.Places())
-	if e := (entry{zone: z, shard: s, key: key}); e.find(places-places/16-1, now) {
-		return e
+	if e.find(places-places/16-1, now) {
+		return
 	}
-	s.mu.Unlock()
-
-	key = key.Neighbours()
-	s = z.shard(key)
-	s.mu.Lock()
-	if e := (entry{zone: z, shard: s, key: key}); e.find(places-1, now) {
-		return e
+	e.move(key.Neighbours())
+	if e.find(places-1, now) {
+		return
 	}
-	s.mu.Unlock()
-
-	key = limit.Everyone()
-	s = z.shard(key)
-	s.mu.Lock()
-	e := entry{zone: z, shard: s, key: key}
-	if e.client, e.known = s.clients.of[key]; !e.known {
+	e.move(limit.Everyone())
+	if e.client, e.known = e.shard.clients.of[e.key]; !e.known {
 		z.clients.Add(1) // its place is kept
 	}
-	return e
+}
+
+// move goes on to another client, perhaps in another shard.
+func (e *entry) move(key limit.Key) {
+	e.shard.mu.Unlock()
+	e.key, e.shard = key, e.zone.shard(key)
+	e.shard.mu.Lock()
 }
 
 // find looks the client up, or reserves one of so many places for it.

@@ -19,8 +19,10 @@ const shards = 64
 // configurations, while their policies do not.
 type Zone struct {
 	clock func() time.Time
-	epoch time.Time
-	seed  maphash.Seed
+	// elapsed is the time since epoch by clock, or the quicker way to learn it.
+	elapsed func() time.Duration
+	epoch   time.Time
+	seed    maphash.Seed
 
 	shards [shards]shard
 
@@ -37,8 +39,15 @@ type Zone struct {
 	blocksChanged chan struct{}
 }
 
-// NewZone returns an empty zone that tells the time by clock. Only the clock's
-// monotonic reading counts, if it has one: nothing happens when the wall clock is set.
+// New returns an empty zone. Only the monotonic clock counts: nothing happens when
+// the wall clock is set.
+func New() *Zone {
+	z := NewZone(time.Now)
+	z.elapsed = func() time.Duration { return time.Since(z.epoch) }
+	return z
+}
+
+// NewZone returns an empty zone that tells the time by a clock of the caller's.
 func NewZone(clock func() time.Time) *Zone {
 	z := &Zone{
 		clock:         clock,
@@ -49,6 +58,7 @@ func NewZone(clock func() time.Time) *Zone {
 	for i := range z.shards {
 		z.shards[i].init()
 	}
+	z.elapsed = func() time.Duration { return clock().Sub(z.epoch) }
 	return z
 }
 
@@ -65,7 +75,8 @@ func (z *Zone) Admit(who limit.Client, p *limit.Policy) limit.Decision {
 			return limit.Decision{Reason: limit.Blocked, RetryAfter: d, Quota: p.NoQuota(d)}
 		}
 	}
-	e := z.enter(s, who.Key, p, now)
+	var e entry
+	e.enter(z, s, who.Key, p, now)
 	c := &e.client
 	forgiven := c.forgive(p, now)
 	if wait := c.rateWait(p, now); wait > 0 {
@@ -146,7 +157,7 @@ func (z *Zone) Waiting() int { return z.queue.Len() }
 // Clients is how many clients are remembered for their rate or what they have in flight.
 func (z *Zone) Clients() int { return int(z.clients.Load()) }
 
-func (z *Zone) now() int64 { return int64(z.clock().Sub(z.epoch)) }
+func (z *Zone) now() int64 { return int64(z.elapsed()) }
 
 func (z *Zone) shard(key limit.Key) *shard {
 	return &z.shards[maphash.Bytes(z.seed, key[:])%shards]
