@@ -238,6 +238,11 @@ type disk struct {
 }
 
 func (d *disk) open(name string, flag int) (File, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.io == os.ErrPermission {
+		return nil, d.io
+	}
 	file, err := os.OpenFile(name, flag, 0o600)
 	if err != nil {
 		return nil, err

@@ -76,6 +76,9 @@ func (l *Log) begin(p *past, cut string) {
 	switch {
 	case p.live.lines > 0:
 		l.opened = opened{p.live.first, p.live.opening.Time}
+		if l.opened.at.IsZero() { // somebody has taken the line that tells
+			l.opened.at = time.Now()
+		}
 		l.rollAt = midnightAfter(l.opened.at, o.RollDaily)
 		l.enter(l.opening(chain.Restarted))
 	case len(p.rotated) > 0: // it ended just between two files
