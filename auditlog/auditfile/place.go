@@ -31,6 +31,9 @@ type place struct {
 	refused atomic.Uint64
 }
 
+// openFile opens what is written; nil is the disk. Tests put one in place that fails.
+var openFile func(name string, flag int) (logfile.File, error)
+
 var places = struct {
 	sync.Mutex
 	byPath map[string]*place
@@ -116,7 +119,7 @@ func (p *place) open(o logfile.Options) error {
 	if p.log.Load() != nil {
 		return nil
 	}
-	log, err := logfile.Open(logfile.Config{Path: p.path, Options: o, Logger: logger, Changed: p.tell})
+	log, err := logfile.Open(logfile.Config{Path: p.path, Options: o, Logger: logger, Changed: p.tell, OpenFile: openFile})
 	if err == nil {
 		p.log.Store(log)
 	}
