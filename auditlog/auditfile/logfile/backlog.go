@@ -15,7 +15,7 @@ const retryEvery = time.Second
 // backlog is what waits while the log cannot be written.
 type backlog struct {
 	trouble error // why; nil if it can be written
-	unfit   error // why the last line could not be sealed
+	unfit   error // what is wrong with the format of the last line
 	lines   [][]byte
 	size    int
 	slots   []int  // of requests that have ended, and whose records wait
@@ -47,11 +47,6 @@ func (b *backlog) keep(line []byte) error {
 	return nil
 }
 
-func (b *backlog) refuse(unfit error) {
-	b.unfit = unfit
-	b.lostEver++
-}
-
 // retry writes what waits, in its order. If all is well again it tells how many lines
 // came late and how many were lost.
 func (l *Log) retry() (well bool, late, lost uint64) {
@@ -60,23 +55,17 @@ func (l *Log) retry() (well bool, late, lost uint64) {
 	b := &l.backlog
 	b.retryAt = time.Now().Add(retryEvery)
 	for len(b.lines) > 0 {
-		var unfit *unfitError
-		err := l.put(b.lines[0])
-		switch {
-		case errors.As(err, &unfit):
-			b.refuse(err)
-			b.lost++
-		case err != nil:
+		var err error
+		if b.unfit, err = l.put(b.lines[0]); err != nil {
 			b.trouble = err
 			return false, 0, 0
-		default:
-			b.late++
 		}
+		b.late++
 		b.size -= len(b.lines[0])
 		b.lines = b.lines[1:]
 	}
 	note := event(WriteResumed, b.trouble.Error()).number("labels.late", b.late).number("labels.lost", b.lost)
-	if err := l.put(note.line()); err != nil {
+	if _, err := l.put(note.line()); err != nil {
 		b.trouble = err
 		return false, 0, 0
 	}

@@ -21,6 +21,8 @@ const (
 	LineCut = "audit-line-cut"
 	// JournalUnreadable: what is known of a request that was in flight is damaged.
 	JournalUnreadable = "audit-journal-unreadable"
+	// LineUnfit: the line that is the message is no JSON object.
+	LineUnfit = "audit-line-unfit"
 	// WriteResumed: the log could not be written for a while.
 	WriteResumed = "audit-write-resumed"
 )

@@ -108,6 +108,7 @@ func (l *Log) SetOptions(o Options) {
 	}
 	l.mu.Lock()
 	l.rollAt = midnightAfter(l.opened.at, o.RollDaily)
+	l.backlog.unfit = nil // who changes options may have changed the format as well
 	l.nudge()
 	l.mu.Unlock()
 }
@@ -136,30 +137,30 @@ func (l *Log) add(line []byte) (sequence uint64, err error) {
 	if l.backlog.trouble != nil {
 		return 0, l.backlog.keep(line)
 	}
-	err = l.put(line)
-	var unfit *unfitError
-	switch {
-	case err == nil:
-		l.backlog.unfit = nil
-		return l.link.Sequence, nil
-	case errors.As(err, &unfit):
-		l.backlog.refuse(err)
-		return 0, err
-	default:
+	unfit, err := l.put(line)
+	if err != nil {
 		l.backlog.begin(err)
 		return 0, l.backlog.keep(line)
 	}
+	l.backlog.unfit = unfit
+	return l.link.Sequence, unfit
 }
 
-// unfitError is a line that cannot be sealed, whatever the state of the disk.
-type unfitError struct{ error }
-
-// put writes one line, whole or not at all.
-func (l *Log) put(line []byte) error {
-	sealed, next, err := l.link.Seal(l.buf[:0], line)
-	if err != nil {
-		return &unfitError{err}
+// put writes one line, whole or not at all. One that is no JSON object is written too, as
+// a text within one, but it is unfit: nobody will find in it what is searched.
+func (l *Log) put(line []byte) (unfit, err error) {
+	sealed, next, unfit := l.link.Seal(l.buf[:0], line)
+	if unfit != nil {
+		line = event(LineUnfit, unfit.Error()).text("message", string(line)).line()
+		if sealed, next, err = l.link.Seal(l.buf[:0], line); err != nil {
+			return nil, err
+		}
 	}
+	return unfit, l.append(sealed, next)
+}
+
+// append writes a sealed line, whole or not at all.
+func (l *Log) append(sealed []byte, next chain.Link) error {
 	if l.buf = sealed; cap(l.buf) > 64<<10 {
 		l.buf = nil // one long line does not keep its room for ever
 	}

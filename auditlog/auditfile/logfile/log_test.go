@@ -154,19 +154,16 @@ func TestAnIdleLogDoesNothing(t *testing.T) {
 	})
 }
 
-func TestALineThatIsNoObjectIsRefusedAndRequestsToo(t *testing.T) {
+func TestALineThatIsNoObjectIsKeptAsATextAndRequestsAreRefused(t *testing.T) {
 	path := newPath(t)
 	log := start(t, path, standard(), nil)
-	if _, err := log.Write([]byte("2026 INFO request\n")); err == nil {
+	if _, err := log.Write([]byte("2026 INFO \"request\"\n")); err == nil {
 		t.Error("console format was taken")
 	} else {
 		contains(t, err.Error(), "use format json or ecs")
 	}
 	if _, err := log.Begin(Request{ID: "x-1"}); err == nil {
-		t.Error("a request begins though no record of it can be written")
-	}
-	if log.Lost() != 1 {
-		t.Errorf("%d lines lost, want 1", log.Lost())
+		t.Error("a request begins though its record will be of no use")
 	}
 	log.write(t, numbered(1)...)
 	if slot, err := log.Begin(Request{ID: "x-1"}); err != nil {
@@ -175,7 +172,24 @@ func TestALineThatIsNoObjectIsRefusedAndRequestsToo(t *testing.T) {
 		log.End(slot)
 	}
 	log.close(t)
-	expectStory(t, audit(t, path, nil), "created 1")
+	lines := audit(t, path, nil)
+	expectStory(t, lines, "created audit-line-unfit 1")
+	if text := with(lines, "message"); text[0] != "2026 INFO \"request\"\n" {
+		t.Errorf("the line is kept as %q", text)
+	}
+}
+
+func TestWithOtherOptionsTheFormatMayBeGood(t *testing.T) {
+	path := newPath(t)
+	log := start(t, path, standard(), nil)
+	if _, err := log.Write([]byte("2026 INFO request")); err == nil {
+		t.Error("console format was taken")
+	}
+	log.SetOptions(standard())
+	if err := log.Trouble(); err != nil {
+		t.Error(err)
+	}
+	log.close(t)
 }
 
 func TestAClosedLogTakesNothing(t *testing.T) {

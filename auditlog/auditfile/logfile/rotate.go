@@ -85,7 +85,7 @@ func (l *Log) change() error {
 	}
 	old, size, opened, rollAt := l.out, l.size, l.opened, l.rollAt
 	l.out, l.size = out, 0
-	if err := l.put(l.opening(chain.Rotated)); err != nil {
+	if _, err := l.put(l.opening(chain.Rotated)); err != nil {
 		_ = out.Close()
 		l.out, l.size, l.opened, l.rollAt, l.torn = old, size, opened, rollAt, false
 		return back(name, l.Path, err)
