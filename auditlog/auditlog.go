@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/gateway18789/caddy-ollama/auditlog/auditfile"
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 )
 
@@ -42,6 +43,7 @@ func init() {
 // `trusted_proxies`; so two of these gateways in a row share one id.
 type Handler struct {
 	logger *zap.Logger
+	files  auditfile.Files
 }
 
 // CaddyModule returns the Caddy module information.
@@ -55,6 +57,7 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // Provision sets up the handler.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
+	h.files = auditfile.Of(ctx)
 	return nil
 }
 
@@ -73,14 +76,20 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 	// Deferred, because a stream that breaks off ends in a panic: reverse_proxy
 	// has no other way to tell net/http to cut the connection.
+	begun, refused := h.tellBegin(rec)
+	defer begun.End()
 	panicked := true
 	defer func() {
 		if panicked {
 			err = http.ErrAbortHandler
 		}
 		end(rec, r, StatusOf(answer, err), err)
-		h.logger.Info("request", zap.Inline(rec))
+		h.logger.Info("request", zap.Inline(rec), begun.Field())
 	}()
+	if refused != nil {
+		panicked = false
+		return refused
+	}
 	err = next.ServeHTTP(answer, r.WithContext(record.NewContext(r.Context(), rec)))
 	panicked = false
 	return err

@@ -1,0 +1,108 @@
+package auditfile_test
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/auditfile"
+)
+
+func TestEveryOptionHasItsTwinInJSON(t *testing.T) {
+	for _, test := range []struct{ name, caddyfile, want string }{
+		{"nothing but a file", "audit_file /var/log/audit.log", `{"filename":"/var/log/audit.log"}`},
+		{"all options", `audit_file audit.log {
+			roll_size 10MiB
+			roll_daily off
+			gzip off
+			retention 200d
+			min_retention 190d
+			fsync each
+			sign_key /etc/audit.pem
+			on_failure continue
+		}`, `{"filename":"audit.log","roll_size":10485760,"roll_daily":false,"gzip":false,` +
+			`"retention":17280000000000000,"min_retention":16416000000000000,"fsync":"each",` +
+			`"sign_key":"/etc/audit.pem","on_failure":"continue"}`},
+		{"switched on", "audit_file a {\n roll_daily on\n gzip on\n on_failure refuse\n fsync off\n}",
+			`{"filename":"a","roll_daily":true,"gzip":true,"fsync":"off","on_failure":"refuse"}`},
+		{"a shorter minimum", "audit_file a {\n min_retention 1d\n retention 2d\n}",
+			`{"filename":"a","retention":172800000000000,"min_retention":86400000000000}`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var a auditfile.AuditFile
+			if err := a.UnmarshalCaddyfile(caddyfile.NewTestDispenser(test.caddyfile)); err != nil {
+				t.Fatal(err)
+			}
+			got, err := json.Marshal(a)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got) != test.want {
+				t.Errorf("got %s, want %s", got, test.want)
+			}
+		})
+	}
+}
+
+func TestWhatMakesNoSenseIsAnErrorWithFileAndLine(t *testing.T) {
+	for _, test := range []struct{ name, caddyfile, want string }{
+		{"no file", "audit_file", "wrong argument count"},
+		{"an empty file", `audit_file ""`, "name a file"},
+		{"two files", "audit_file a b", "wrong argument count"},
+		{"an option that is none", "audit_file a {\n roll_keep 10\n}", `unrecognized option "roll_keep"`},
+		{"an option twice", "audit_file a {\n gzip on\n gzip on\n}", `option "gzip" is given twice`},
+		{"an option without a value", "audit_file a {\n gzip\n}", "wrong argument count"},
+		{"an option with two", "audit_file a {\n gzip on off\n}", "wrong argument count"},
+		{"an empty value", "audit_file a {\n sign_key \"\"\n}", "sign_key is empty"},
+		{"no switch", "audit_file a {\n gzip yes\n}", "it must be on or off"},
+		{"no size", "audit_file a {\n roll_size big\n}", "give a size"},
+		{"too small a size", "audit_file a {\n roll_size 1KiB\n}", "from 64KiB to 4GiB"},
+		{"too large a size", "audit_file a {\n roll_size 5GiB\n}", "from 64KiB to 4GiB"},
+		{"no time", "audit_file a {\n retention long\n}", "no time to keep a file for"},
+		{"a time that is over", "audit_file a {\n retention -1d\n}", "no time to keep a file for"},
+		{"shorter than the law allows", "audit_file a {\n retention 179d\n}", "retention 4296h0m0s is shorter than min_retention, 4320h0m0s"},
+		{"shorter than the minimum", "audit_file a {\n min_retention 2d\n retention 1d\n}", "is shorter than min_retention"},
+		{"no interval", "audit_file a {\n fsync often\n}", "it must be each, off, or an interval"},
+		{"too short an interval", "audit_file a {\n fsync 1us\n}", "it must be each, off, or an interval"},
+		{"too long an interval", "audit_file a {\n fsync 1h\n}", "it must be each, off, or an interval"},
+		{"another failure", "audit_file a {\n on_failure panic\n}", "it must be refuse or continue"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var a auditfile.AuditFile
+			err := a.UnmarshalCaddyfile(caddyfile.NewTestDispenser(test.caddyfile))
+			if err == nil {
+				t.Fatal("it was accepted")
+			}
+			if text := err.Error(); !strings.Contains(text, test.want) || !strings.Contains(text, "Testfile:") {
+				t.Errorf("got %q, want file, line, and %q", text, test.want)
+			}
+		})
+	}
+}
+
+func TestWhatMakesNoSenseIsAnErrorInJSONToo(t *testing.T) {
+	for name, options := range map[string]string{
+		"a negative size":          `"roll_size":-1`,
+		"a negative retention":     `"retention":-1`,
+		"a negative minimum":       `"min_retention":-1`,
+		"too short a retention":    `"retention":"1d"`,
+		"no interval":              `"fsync":"x"`,
+		"another failure":          `"on_failure":"x"`,
+		"a placeholder of nowhere": `"sign_key":"{env.NO_SUCH_VARIABLE_ANYWHERE}"`,
+	} {
+		path := newPath(t)
+		if c, err := tryLoad(config(path, options)); err == nil {
+			c.end()
+			t.Errorf("%s was accepted", name)
+		}
+		if auditfile.Open(path) {
+			t.Errorf("%s left the log open", name)
+		}
+	}
+	if c, err := tryLoad(`{}`); err == nil {
+		c.end()
+		t.Error("no file was accepted")
+	}
+}
