@@ -55,6 +55,8 @@ type Record struct {
 	Status    int
 	SourceIP  string
 	UserID    string
+	// QueueWait is how long the request waited in ip_throttle for a slot.
+	QueueWait time.Duration
 
 	ClientSubject     string // distinguished name of the client's certificate
 	ClientFingerprint string // SHA-256 of its DER form, upper-case hex as ECS has it
