@@ -89,10 +89,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // begin starts the record with what is known when a request arrives.
 func begin(r *http.Request) *record.Record {
 	rec := &record.Record{
-		Start:     time.Now(),
-		RequestID: requestID(r),
-		Method:    cut(r.Method, 32),
-		Path:      cut(r.URL.Path, 1024),
+		Start:       time.Now(),
+		RequestID:   requestID(r),
+		Method:      cut(r.Method, 32),
+		HTTPVersion: strings.TrimPrefix(r.Proto, "HTTP/"),
+		Path:        cut(r.URL.Path, 1024),
+		UserAgent:   cut(r.Header.Get("User-Agent"), 256),
 	}
 	rec.SourceIP, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	// only a certificate that was verified says who the client is

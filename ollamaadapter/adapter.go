@@ -250,11 +250,21 @@ func modelNotFound(r *http.Request) error {
 // refused is the answer to a request that is wrong in itself.
 func refused(err error) error { return caddyhttp.Error(http.StatusBadRequest, err) }
 
+// modelCall notes in the audit record that a request asks something of a model.
+func modelCall(r *http.Request, operation string) *record.Record {
+	rec := record.From(r.Context())
+	rec.Operation, rec.Provider = operation, "ollama"
+	return rec
+}
+
 // note puts what an answer came to into the audit record.
 func note(r *http.Request, s translate.Summary) {
 	rec := record.From(r.Context())
 	rec.ResponseModel = s.Model
 	rec.FinishReasons = s.FinishReasons
+	rec.LoadDuration += time.Duration(s.Loading) // besides what it waited before
+	rec.PromptDuration = time.Duration(s.Reading)
+	rec.GenerationDuration = time.Duration(s.Writing)
 	if s.Counted || s.CompletionTokens > 0 {
 		rec.Usage = &record.Usage{
 			InputTokens:  s.PromptTokens,

@@ -16,8 +16,7 @@ import (
 
 // serveChat serves POST /v1/chat/completions.
 func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	rec := record.From(r.Context())
-	rec.Operation = "chat"
+	rec := modelCall(r, "chat")
 	body, err := h.readBody(w, r)
 	if err != nil {
 		return err
@@ -34,8 +33,7 @@ func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request, next caddyht
 
 // serveText serves POST /v1/completions.
 func (h *Handler) serveText(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	rec := record.From(r.Context())
-	rec.Operation = "text_completion"
+	rec := modelCall(r, "text_completion")
 	body, err := h.readBody(w, r)
 	if err != nil {
 		return err

@@ -48,12 +48,13 @@ func full() *record.Record {
 	return &record.Record{
 		Start: at, Duration: 1500 * time.Millisecond, Reason: record.OK, Sequence: 7,
 		RequestID: "0191f0c4-1111-7000-8000-000000000000", Method: "POST", Path: "/v1/chat/completions", Status: 200,
+		HTTPVersion: "2.0", UserAgent: "openai-python/1.0",
 		SourceIP: "192.0.2.1", UserID: "clawdbot", QueueWait: time.Millisecond,
 		ClientSubject: "CN=clawdbot", ClientFingerprint: strings.Repeat("AB", 32),
-		Operation: "chat", RequestModel: "qwen3", ResponseModel: "qwen3:32b", Stream: true,
+		Operation: "chat", Provider: "ollama", RequestModel: "qwen3", ResponseModel: "qwen3:32b", Stream: true,
 		Usage: &record.Usage{InputTokens: 7, OutputTokens: 9}, FinishReasons: []string{"stop"},
 		TimeToFirstChunk: 250 * time.Millisecond, ConversationID: "conv_0123456789abcdef0123456789abcdef",
-		ContextTruncated: true,
+		ContextTruncated: true, LoadDuration: time.Millisecond, PromptDuration: time.Millisecond, GenerationDuration: time.Second,
 	}
 }
 
