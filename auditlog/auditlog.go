@@ -41,7 +41,20 @@ func init() {
 // id sent by the client is kept only if its peer is one of Caddy's
 // `trusted_proxies`; so two of these gateways in a row share one id.
 type Handler struct {
-	logger *zap.Logger
+	// The fields that are to name nobody: from each to the key of its pseudonyms, which
+	// has at least 32 bytes. Give the key as a placeholder such as
+	// `{file./etc/caddy-ollama/pseudonym.key}`, which is resolved at load.
+	//
+	// Instead of a value the record then has a keyed hash of it (HMAC-SHA256), the same
+	// for the same value as long as the key is the same: who has the key can tell which
+	// value it was, by trying; who has not cannot. So `user.id` still tells users apart,
+	// and everything that counts by it goes on. It can be `user.id` and
+	// `tls.client.subject`: certificates often name machines, not people, so that is for
+	// you to say. What Caddy's own access log says of a user is not changed.
+	Pseudonymize map[string]string `json:"pseudonymize,omitempty"`
+
+	pseudonyms pseudonyms
+	logger     *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -55,7 +68,9 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 // Provision sets up the handler.
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
-	return nil
+	var err error
+	h.pseudonyms, err = newPseudonyms(h.Pseudonymize)
+	return err
 }
 
 // sequence numbers the records of this process, across reloads.
@@ -63,6 +78,7 @@ var sequence atomic.Uint64
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
 	rec := begin(r)
+	rec.ClientSubject = h.pseudonyms.of(clientSubject, rec.ClientSubject)
 	r.Header.Set("X-Request-Id", rec.RequestID)
 	w.Header().Set("X-Request-Id", rec.RequestID)
 	// called just before the header goes out: an upstream may have added its own id
@@ -79,6 +95,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			err = http.ErrAbortHandler
 		}
 		end(rec, r, StatusOf(answer, err), err)
+		rec.UserID = h.pseudonyms.of(userID, rec.UserID)
 		h.logger.Info("request", zap.Inline(rec))
 	}()
 	err = next.ServeHTTP(answer, r.WithContext(record.NewContext(r.Context(), rec)))

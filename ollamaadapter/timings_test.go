@@ -66,17 +66,15 @@ func TestRecordOfAWaitForALoad(t *testing.T) {
 	loaded := make(chan struct{})
 	model.Load = loaded
 	g, server := start(t, ollamaadapter.Handler{}, model)
-	const clients = 2
 	begun := time.Now()
-	for range clients {
-		go func() { g.post(t, saying("")) }()
-	}
+	clients := g.chats(t, saying(""), saying(""))
 	server.WaitForLoad(1)
 	waiting := time.Now() // at least one of them waits from here on
 	loaded <- struct{}{}
 	least := time.Since(waiting)
 	var longest time.Duration
-	for range clients {
+	for _, client := range clients {
+		client.served(t)
 		end := g.ended(t)
 		if end.LoadDuration <= 0 || end.LoadDuration > time.Since(begun) {
 			t.Errorf("it waited %v for the load", end.LoadDuration)
