@@ -100,6 +100,8 @@ type Handler struct {
 	catalog *catalog.Catalog
 	loads   *loads
 	pace    *pace
+
+	conversationKey *conversationKey
 }
 
 // ModelOptions are options for the models whose names Glob matches.
@@ -145,6 +147,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.CoalesceLoads = &on
 	}
 	exit.heed(ctx)
+	h.conversationKey = &conversationKey{storage: ctx.Storage(), logger: ctx.Logger()}
 	h.catalog, h.loads, h.pace = new(catalog.Catalog), new(loads), new(pace)
 	h.policy = policy.Policy{
 		DefaultModel: h.DefaultModel,

@@ -26,7 +26,7 @@ func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request, next caddyht
 		return refused(err)
 	}
 	rec.Stream = req.Stream
-	rec.ConversationID = conversationID(r, req)
+	rec.ConversationID = h.conversationID(r, req)
 	w.Header().Set("X-Conversation-Id", rec.ConversationID)
 	return h.serveDraft(w, r, next, answerWanted{req.Model, req.Stream, "chatcmpl-"}, func() (draft, error) { return translate.DraftChat(req) })
 }

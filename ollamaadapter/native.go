@@ -49,7 +49,7 @@ func (h *Handler) serveNative(operation string) serveFunc {
 		}
 		rec := record.From(r.Context())
 		rec.Stream = native.Stream
-		rec.ConversationID = conversationID(r, &openai.ChatRequest{Messages: native.Messages})
+		rec.ConversationID = h.conversationID(r, &openai.ChatRequest{Messages: native.Messages})
 		w.Header().Set("X-Conversation-Id", rec.ConversationID)
 		exchange, err := native.Exchange(r.URL.Path, h.settings(u))
 		if err != nil {
