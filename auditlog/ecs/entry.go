@@ -19,7 +19,7 @@ type entry struct {
 	tree
 	source string // path of the object that is being added, as Caddy calls it, with a dot behind it
 	prefix string // and what its fields without a target stand below
-	known  bool   // only fields that have a target are added
+	strict bool   // only fields that have a target are added
 
 	line []byte // as it is written
 }
@@ -30,7 +30,7 @@ var entries = sync.Pool{New: func() any { return new(entry) }}
 // beginAs makes an entry like another.
 func (e *entry) beginAs(other *entry) {
 	e.copy(&other.tree)
-	e.source, e.prefix, e.known = other.source, other.prefix, other.known
+	e.source, e.prefix, e.strict = other.source, other.prefix, other.strict
 }
 
 // free gives an entry back for others to use.
@@ -82,11 +82,11 @@ func (e *entry) AddArray(key string, array zapcore.ArrayMarshaler) error {
 
 // AddObject is part of the zapcore.ObjectEncoder interface.
 func (e *entry) AddObject(key string, object zapcore.ObjectMarshaler) error {
-	source, prefix, known := e.source, e.prefix, e.known
+	source, prefix, strict := e.source, e.prefix, e.strict
 	e.OpenNamespace(key)
-	e.known = known || isHeader(key, object)
+	e.strict = strict || isHeader(key, object)
 	err := object.MarshalLogObject(e)
-	e.source, e.prefix, e.known = source, prefix, known
+	e.source, e.prefix, e.strict = source, prefix, strict
 	return err
 }
 

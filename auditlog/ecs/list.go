@@ -57,8 +57,9 @@ func (l *list) AppendArray(array zapcore.ArrayMarshaler) error {
 func (l *list) AppendObject(object zapcore.ObjectMarshaler) error {
 	inner := entries.Get().(*entry)
 	defer inner.free()
-	inner.reset()
-	inner.source, inner.prefix, inner.known = "[].", "", false // no name of Caddy's
+	inner.beginAs(blank)
+	inner.sequence = 0   // which is not this object's
+	inner.source = "[]." // nor are names Caddy's
 	err := object.MarshalLogObject(inner)
 	l.truncated = l.truncated || inner.truncated
 	inner.line = inner.append(inner.line[:0], true)

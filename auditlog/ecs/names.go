@@ -98,6 +98,14 @@ var blank, places, known = func() (*entry, map[string]int, map[string]spot) {
 	return blank, places, known
 }()
 
+// quoted are the names of blank's nodes, as members of an object begin.
+var quoted = func() (quoted []string) {
+	for _, n := range blank.nodes {
+		quoted = append(quoted, `"`+n.name+`":`)
+	}
+	return quoted
+}()
+
 // Places that are filled here, whatever the fields.
 var (
 	atTimestamp     = places["@timestamp"]

@@ -25,7 +25,7 @@ func (e *entry) spot(key string) (s spot, ok bool) {
 	if s, ok := known[path]; ok && (e.source == "" || s.target != nil) {
 		return s, true
 	}
-	if e.known {
+	if e.strict {
 		return spot{}, false
 	}
 	if !utf8.ValidString(key) {
@@ -46,13 +46,10 @@ func (e *entry) spot(key string) (s spot, ok bool) {
 
 // roomFor is how many bytes a value may have; 0: it has no place.
 func (e *entry) roomFor(s spot) (room int) {
-	switch {
-	case s.node != 0:
-		if room = min(maxLine-e.size, maxString); room < shortest {
-			room = 0
-		}
-	case len(e.nodes) < maxNodes:
+	if s.node == 0 {
 		room = e.room(s.prefix, s.name)
+	} else if room = min(maxLine-e.size, maxString); room < shortest {
+		room = 0
 	}
 	e.truncated = e.truncated || room == 0
 	return room

@@ -34,8 +34,6 @@ const (
 	reserve = 512
 	// maxString bounds one text, so that it leaves room for other fields.
 	maxString = 16 << 10
-	// maxNodes bounds the time that names take.
-	maxNodes = 1000
 	// shortest is the least room that a value needs to be begun; no number is longer.
 	shortest = 64
 	// perName is what a name takes in a line besides itself: quotes, colon, comma and
@@ -154,11 +152,10 @@ func (t *tree) appendNested(out []byte, at int) []byte {
 		switch {
 		case !n.filled:
 		case n.first != 0:
-			out = append(n.appendName(append(comma(out), '"')), '"', ':', '{')
+			out = append(n.appendMember(out, int(i)), '{')
 			out = append(t.appendNested(out, int(i)), '}')
 		case int(i) != t.sequence:
-			out = append(n.appendName(append(comma(out), '"')), '"', ':')
-			out = append(out, t.values[n.from:n.to]...)
+			out = append(n.appendMember(out, int(i)), t.values[n.from:n.to]...)
 		}
 		i = n.next
 	}
@@ -183,6 +180,15 @@ func (t *tree) appendDotted(out, prefix []byte, at int) []byte {
 	return out
 }
 
+// appendMember begins the member of a node.
+func (n *node) appendMember(out []byte, at int) []byte {
+	out = comma(out)
+	if at < len(quoted) {
+		return append(out, quoted[at]...)
+	}
+	return append(n.appendName(append(out, '"')), '"', ':')
+}
+
 // comma begins a member, if it is not the first.
 func comma(out []byte) []byte {
 	if out[len(out)-1] != '{' {
@@ -196,6 +202,6 @@ func (n *node) appendName(out []byte) []byte {
 	if n.plain {
 		return append(out, n.name...)
 	}
-	quoted, _ := appendString(nil, n.name, maxLine)
-	return append(out, quoted[1:len(quoted)-1]...)
+	text, _ := appendString(nil, n.name, maxLine)
+	return append(out, text[1:len(text)-1]...)
 }
