@@ -22,6 +22,13 @@ type entry struct {
 	strict bool   // only fields that have a target are added
 
 	line []byte // as it is written
+	list list   // that is being added
+
+	guesses [64]struct { // of an earlier entry
+		key  string
+		spot *spot // nil: nothing is known of it
+	}
+	next int // guess
 }
 
 // entries are entries that are not in use.
@@ -30,6 +37,7 @@ var entries = sync.Pool{New: func() any { return new(entry) }}
 // beginAs makes an entry like another.
 func (e *entry) beginAs(other *entry) {
 	e.copy(&other.tree)
+	e.next = 0
 	e.source, e.prefix, e.strict = other.source, other.prefix, other.strict
 }
 
@@ -66,13 +74,14 @@ func (e *entry) AddArray(key string, array zapcore.ArrayMarshaler) error {
 		return nil
 	}
 	if s.target != nil && s.target.first {
-		l := new(list)
+		l := &e.list
+		*l = list{}
 		err := array.MarshalLogArray(l)
 		e.addText(s, l.firstText)
 		return err
 	}
-	from := len(e.values)
-	l := &list{out: append(e.values, '['), limit: from + e.roomFor(s) - 1}
+	from, l := len(e.values), &e.list
+	*l = list{out: append(e.values, '['), limit: from + e.roomFor(s) - 1}
 	err := array.MarshalLogArray(l)
 	e.values = append(l.out, ']')
 	e.truncated = e.truncated || l.truncated

@@ -81,18 +81,18 @@ var targets = map[string]target{
 
 // blank is an entry with nothing but the places of names; places tells where they are,
 // and known where fields go that have one, by their path.
-var blank, places, known = func() (*entry, map[string]int, map[string]spot) {
-	blank, places, known := new(entry), make(map[string]int), make(map[string]spot)
+var blank, places, known = func() (*entry, map[string]int, map[string]*spot) {
+	blank, places, known := new(entry), make(map[string]int), make(map[string]*spot)
 	blank.reset()
 	for _, name := range names {
 		places[name] = blank.find(0, name)
 		blank.size += len(name) + perName // as if it were dotted
 		if strings.Contains(name, ".") {
-			known[name] = spot{node: places[name]}
+			known[name] = &spot{node: places[name]}
 		}
 	}
 	for path, t := range targets {
-		known[path] = spot{node: places[t.name], target: &t}
+		known[path] = &spot{node: places[t.name], target: &t}
 	}
 	blank.sequence = places["event.sequence"]
 	return blank, places, known

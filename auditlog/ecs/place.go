@@ -18,12 +18,12 @@ const below = "caddy"
 // spot finds where a field goes; ok is false if it goes nowhere. A dotted name is one
 // of ECS's, or one that was chosen for this log, and stays as it is.
 func (e *entry) spot(key string) (s spot, ok bool) {
-	path := key
-	if e.source != "" {
-		path = e.source + key
-	}
-	if s, ok := known[path]; ok && (e.source == "" || s.target != nil) {
-		return s, true
+	if e.source == "" {
+		if s := e.guess(key); s != nil {
+			return *s, true
+		}
+	} else if s := known[e.source+key]; s != nil && s.target != nil {
+		return *s, true
 	}
 	if e.strict {
 		return spot{}, false
@@ -42,6 +42,20 @@ func (e *entry) spot(key string) (s spot, ok bool) {
 	default:
 		return spot{prefix: below, name: key}, true
 	}
+}
+
+// guess finds what is known of a field, nil if it is nothing. Entries have mostly the
+// same fields as those before them; so it is looked first where that field was then.
+func (e *entry) guess(key string) *spot {
+	if e.next == len(e.guesses) {
+		return known[key]
+	}
+	g := &e.guesses[e.next]
+	e.next++
+	if g.key != key {
+		g.key, g.spot = key, known[key]
+	}
+	return g.spot
 }
 
 // roomFor is how many bytes a value may have; 0: it has no place.
