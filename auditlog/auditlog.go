@@ -32,8 +32,12 @@ func init() {
 //	log audit {
 //		include http.handlers.audit_log
 //		output  file /var/log/caddy-ollama/audit.log
-//		format  json
+//		format  ecs
 //	}
+//
+// Its fields are documented with record.Record. `format ecs` writes them as
+// Elasticsearch expects them; `format json` leaves their names dotted, and adds Caddy's
+// `ts`, `level`, `logger` and `msg`.
 //
 // It never holds a prompt, a completion, a token or a secret.
 //

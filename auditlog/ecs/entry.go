@@ -21,8 +21,8 @@ type entry struct {
 	prefix string // and what its fields without a target stand below
 	strict bool   // only fields that have a target are added
 
-	line []byte // as it is written
-	list list   // that is being added
+	line  []byte // as it is written
+	items items  // of the list that is being added
 
 	guesses [64]struct { // of an earlier entry
 		key  string
@@ -49,7 +49,7 @@ func (e *entry) free() {
 
 // AddString is part of the zapcore.ObjectEncoder interface.
 func (e *entry) AddString(key, value string) {
-	if s, ok := e.spot(key); ok {
+	if s, ok := e.spot(key, text); ok {
 		e.addText(s, value)
 	}
 }
@@ -69,19 +69,19 @@ func sourceOf(address string) (node int, value string) {
 
 // AddArray is part of the zapcore.ObjectEncoder interface.
 func (e *entry) AddArray(key string, array zapcore.ArrayMarshaler) error {
-	s, ok := e.place(key)
+	s, ok := e.place(key, list)
 	if !ok {
 		return nil
 	}
-	if s.target != nil && s.target.first {
-		l := &e.list
-		*l = list{}
+	if s.target != nil { // of such a list, the first text
+		l := &e.items
+		*l = items{}
 		err := array.MarshalLogArray(l)
 		e.addText(s, l.firstText)
 		return err
 	}
-	from, l := len(e.values), &e.list
-	*l = list{out: append(e.values, '['), limit: from + e.roomFor(s) - 1}
+	from, l := len(e.values), &e.items
+	*l = items{out: append(e.values, '['), limit: from + e.roomFor(s) - 1}
 	err := array.MarshalLogArray(l)
 	e.values = append(l.out, ']')
 	e.truncated = e.truncated || l.truncated
@@ -108,8 +108,8 @@ func isHeader(key string, object zapcore.ObjectMarshaler) bool {
 
 // OpenNamespace is part of the zapcore.ObjectEncoder interface.
 func (e *entry) OpenNamespace(key string) {
-	s, _ := e.spot(key)
-	if s.node != 0 { // what is below a field of Caddy's that is renamed stays Caddy's
+	s, _ := e.spot(key, other)
+	if s.node != 0 { // a name that has values has no names below it
 		s.prefix, s.name = below, key
 	}
 	e.source, e.prefix = e.source+key+".", s.prefix+"."+s.name
@@ -117,7 +117,7 @@ func (e *entry) OpenNamespace(key string) {
 
 // AddBool is part of the zapcore.ObjectEncoder interface.
 func (e *entry) AddBool(key string, value bool) {
-	if s, ok := e.place(key); ok {
+	if s, ok := e.place(key, truth); ok {
 		from := len(e.values)
 		e.values = strconv.AppendBool(e.values, value)
 		e.put(s, from)
@@ -126,7 +126,7 @@ func (e *entry) AddBool(key string, value bool) {
 
 // AddInt64 is part of the zapcore.ObjectEncoder interface.
 func (e *entry) AddInt64(key string, value int64) {
-	if s, ok := e.place(key); ok {
+	if s, ok := e.place(key, number); ok {
 		from := len(e.values)
 		e.values = strconv.AppendInt(e.values, value, 10)
 		e.put(s, from)
@@ -135,7 +135,7 @@ func (e *entry) AddInt64(key string, value int64) {
 
 // AddUint64 is part of the zapcore.ObjectEncoder interface.
 func (e *entry) AddUint64(key string, value uint64) {
-	if s, ok := e.place(key); ok {
+	if s, ok := e.place(key, number); ok {
 		from := len(e.values)
 		e.values = strconv.AppendUint(e.values, value, 10)
 		e.put(s, from)
@@ -144,8 +144,8 @@ func (e *entry) AddUint64(key string, value uint64) {
 
 // AddUint16 is part of the zapcore.ObjectEncoder interface.
 func (e *entry) AddUint16(key string, value uint16) {
-	if s, ok := e.spot(key); ok && s.target != nil && s.target.number != nil {
-		e.addText(s, s.target.number(value))
+	if s, ok := e.spot(key, number); ok && s.target != nil && s.target.nameOf != nil {
+		e.addText(s, s.target.nameOf(value))
 		return
 	}
 	e.AddUint64(key, uint64(value))
@@ -153,7 +153,7 @@ func (e *entry) AddUint16(key string, value uint16) {
 
 // AddFloat64 is part of the zapcore.ObjectEncoder interface.
 func (e *entry) AddFloat64(key string, value float64) {
-	if s, ok := e.place(key); ok && isFinite(value) {
+	if s, ok := e.place(key, number); ok && isFinite(value) {
 		from := len(e.values)
 		e.values = appendFloat(e.values, value, 64)
 		e.put(s, from)
@@ -162,7 +162,7 @@ func (e *entry) AddFloat64(key string, value float64) {
 
 // AddFloat32 is part of the zapcore.ObjectEncoder interface.
 func (e *entry) AddFloat32(key string, value float32) {
-	if s, ok := e.place(key); ok && isFinite(float64(value)) {
+	if s, ok := e.place(key, number); ok && isFinite(float64(value)) {
 		from := len(e.values)
 		e.values = appendFloat(e.values, float64(value), 32)
 		e.put(s, from)
@@ -171,7 +171,7 @@ func (e *entry) AddFloat32(key string, value float32) {
 
 // AddDuration is part of the zapcore.ObjectEncoder interface.
 func (e *entry) AddDuration(key string, value time.Duration) {
-	if s, ok := e.spot(key); ok && s.target != nil && s.target.unit != 0 {
+	if s, ok := e.spot(key, number); ok && s.target != nil && s.target.unit != 0 {
 		e.AddInt64(key, int64(value/s.target.unit))
 		return
 	}
@@ -180,7 +180,7 @@ func (e *entry) AddDuration(key string, value time.Duration) {
 
 // AddTime is part of the zapcore.ObjectEncoder interface.
 func (e *entry) AddTime(key string, value time.Time) {
-	if s, ok := e.place(key); ok {
+	if s, ok := e.place(key, other); ok {
 		from := len(e.values)
 		e.values = appendTime(e.values, value)
 		e.put(s, from)
@@ -190,22 +190,22 @@ func (e *entry) AddTime(key string, value time.Time) {
 // AddReflected is part of the zapcore.ObjectEncoder interface. Of a value that is no
 // text, number or bool, the JSON is a text: its names could be anybody's.
 func (e *entry) AddReflected(key string, value any) error {
-	number, text, err := reflected(value)
+	plain, written, err := reflected(value)
 	if err != nil {
 		return err
 	}
-	if number == "" {
-		e.AddString(key, text)
-	} else if s, ok := e.place(key); ok {
+	if plain == "" {
+		e.AddString(key, written)
+	} else if s, ok := e.place(key, other); ok {
 		from := len(e.values)
-		e.values = append(e.values, number...)
+		e.values = append(e.values, plain...)
 		e.put(s, from)
 	}
 	return nil
 }
 
-// reflected is a value as JSON writes it: a number or a bool, or else a text.
-func reflected(value any) (number, text string, err error) {
+// reflected is a value as JSON writes it: plain is a number or a bool, written a text.
+func reflected(value any) (plain, written string, err error) {
 	data, err := json.Marshal(value)
 	switch {
 	case err != nil:
@@ -213,8 +213,8 @@ func reflected(value any) (number, text string, err error) {
 	case string(data) == "null":
 		return "", "", nil
 	case data[0] == '"':
-		err = json.Unmarshal(data, &text)
-		return "", text, err
+		err = json.Unmarshal(data, &written)
+		return "", written, err
 	case data[0] != '{' && data[0] != '[' && len(data) <= 32:
 		return string(data), "", nil
 	}

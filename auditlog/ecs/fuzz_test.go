@@ -14,7 +14,7 @@ import (
 func FuzzEncode(f *testing.F) {
 	f.Add("http.handlers.audit_log", "request", "a", "b", "v", int64(1), 1.5)
 	f.Add("http.log.access", "handled request", "event.sequence", "event.", "\u202e\x00", int64(-1), math.Inf(1))
-	f.Add("x", "\xff", "..", "caddy", "\"", int64(0), -0.0)
+	f.Add("x", "\xff", "..", "caddy", "\"", int64(0), -1.5)
 	f.Add("x", "", "0\xff", "0\xfe", "v", int64(-1), 0.0) // two names that are written alike
 	f.Fuzz(func(t *testing.T, logger, message, key, other, value string, number int64, float float64) {
 		ent := zapcore.Entry{Level: zapcore.Level(number % 8), Time: time.Unix(0, number), LoggerName: logger, Message: message}

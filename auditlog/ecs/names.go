@@ -33,14 +33,27 @@ var names = []string{
 	"log.origin.file.name", "log.origin.function",
 }
 
+// form is what a value is.
+type form int
+
+const (
+	text form = iota
+	number
+	truth
+	list
+	other
+)
+
 // target is where a field goes.
 type target struct {
 	name string // in ECS
-	// What becomes of the value, if it does not stay as it is.
-	text   func(string) string
-	number func(uint16) string
-	unit   time.Duration // what a duration is counted in
-	first  bool          // of a list of texts, the first
+	// form is what its values are. Others of the same name are other fields, which
+	// Elasticsearch would refuse there: a certificate has a status, too.
+	form form
+	// What becomes of a value, if it does not stay as it is.
+	rewrite func(string) string
+	nameOf  func(uint16) string // of a number that stands for a name
+	unit    time.Duration       // what a duration is counted in; 0: seconds
 }
 
 // targets are the fields of Caddy's own that ECS has a name for, by the path that they
@@ -52,31 +65,31 @@ var targets = map[string]target{
 	"errorVerbose": {name: "error.stack_trace"},
 	"err_id":       {name: "error.id"},
 	"err_trace":    {name: "error.stack_trace"},
-	"duration":     {name: "event.duration", unit: time.Nanosecond},
-	"status":       {name: "http.response.status_code"},
-	"size":         {name: "http.response.body.bytes"},
-	"bytes_read":   {name: "http.request.body.bytes"},
+	"duration":     {name: "event.duration", form: number, unit: time.Nanosecond},
+	"status":       {name: "http.response.status_code", form: number},
+	"size":         {name: "http.response.body.bytes", form: number},
+	"bytes_read":   {name: "http.request.body.bytes", form: number},
 	"uuid":         {name: "http.request.id"},
 	"user_id":      {name: "user.id"},
 	"traceID":      {name: "trace.id"},
 	"spanID":       {name: "span.id"},
-	"uri":          {name: "url.path", text: pathOf},
+	"uri":          {name: "url.path", rewrite: pathOf},
 
 	"request.client_ip": {name: "source.ip"},
-	"request.proto":     {name: "http.version", text: versionOf},
+	"request.proto":     {name: "http.version", rewrite: versionOf},
 	"request.method":    {name: "http.request.method"},
-	"request.host":      {name: "url.domain", text: domainOf},
-	"request.uri":       {name: "url.path", text: pathOf},
+	"request.host":      {name: "url.domain", rewrite: domainOf},
+	"request.uri":       {name: "url.path", rewrite: pathOf},
 
-	"request.tls.resumed":            {name: "tls.resumed"},
-	"request.tls.version":            {name: "tls.version", number: tlsVersion},
-	"request.tls.cipher_suite":       {name: "tls.cipher", number: tls.CipherSuiteName},
+	"request.tls.resumed":            {name: "tls.resumed", form: truth},
+	"request.tls.version":            {name: "tls.version", form: number, nameOf: tlsVersion},
+	"request.tls.cipher_suite":       {name: "tls.cipher", form: number, nameOf: tls.CipherSuiteName},
 	"request.tls.proto":              {name: "tls.next_protocol"},
 	"request.tls.server_name":        {name: "tls.client.server_name"},
 	"request.tls.client_common_name": {name: "tls.client.x509.subject.common_name"},
 	"request.tls.client_serial":      {name: "tls.client.x509.serial_number"},
 
-	"request.headers.User-Agent": {name: "user_agent.original", first: true},
+	"request.headers.User-Agent": {name: "user_agent.original", form: list},
 }
 
 // blank is an entry with nothing but the places of names; places tells where they are,

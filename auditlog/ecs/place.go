@@ -17,12 +17,12 @@ const below = "caddy"
 
 // spot finds where a field goes; ok is false if it goes nowhere. A dotted name is one
 // of ECS's, or one that was chosen for this log, and stays as it is.
-func (e *entry) spot(key string) (s spot, ok bool) {
+func (e *entry) spot(key string, form form) (s spot, ok bool) {
 	if e.source == "" {
-		if s := e.guess(key); s != nil {
+		if s := e.guess(key); s != nil && (s.target == nil || s.target.form == form) {
 			return *s, true
 		}
-	} else if s := known[e.source+key]; s != nil && s.target != nil {
+	} else if s := known[e.source+key]; s != nil && s.target != nil && s.target.form == form {
 		return *s, true
 	}
 	if e.strict {
@@ -70,8 +70,8 @@ func (e *entry) roomFor(s spot) (room int) {
 }
 
 // place is where a value of a few bytes goes; ok is false if it goes nowhere.
-func (e *entry) place(key string) (s spot, ok bool) {
-	s, ok = e.spot(key)
+func (e *entry) place(key string, form form) (s spot, ok bool) {
+	s, ok = e.spot(key, form)
 	return s, ok && e.roomFor(s) > 0
 }
 
@@ -87,8 +87,8 @@ func (e *entry) put(s spot, from int) {
 // addText puts a text somewhere. An empty one says nothing, and Elasticsearch would
 // refuse it as an address.
 func (e *entry) addText(s spot, value string) {
-	if s.target != nil && s.target.text != nil {
-		value = s.target.text(value)
+	if s.target != nil && s.target.rewrite != nil {
+		value = s.target.rewrite(value)
 	}
 	if s.node == atSourceIP {
 		s.node, value = sourceOf(value)
