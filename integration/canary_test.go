@@ -34,6 +34,9 @@ const (
 	bearerCanary     = canary + "bearer"
 )
 
+// subject is who asks.
+const subject = "ann@example.com"
+
 // birds are models that end in all ways there are, and say canaries as they do.
 func birds() []ollamatest.Model {
 	var models []ollamatest.Model
@@ -76,8 +79,8 @@ func sing(model string, stream bool) string {
 // what its reverse_proxy fails with, if it is not behind ollama_adapter; with bare, there
 // are such requests among these.
 func flights(t *testing.T, bare bool) []flight {
-	token := tokenFor(t, "bot")
-	expired := signedToken(t, jwtSecret, jwt.MapClaims{"sub": "bot", "iat": time.Now().Add(-6 * time.Minute).Unix(), "exp": time.Now().Add(-2 * time.Minute).Unix()})
+	token := tokenFor(t, subject)
+	expired := signedToken(t, jwtSecret, jwt.MapClaims{"sub": subject, "iat": time.Now().Add(-6 * time.Minute).Unix(), "exp": time.Now().Add(-2 * time.Minute).Unix()})
 	all := []flight{
 		{name: "a whole answer", token: token, body: sing("hello", false), status: 200, reason: "ok"},
 		{name: "a stream", token: token, body: sing("hello", true), status: 200, reason: "ok"},
@@ -221,12 +224,15 @@ func (g *gateway) written(t *testing.T) map[string]string {
 // no prompt, completion, token, key, cookie or query in anything that the gateway
 // writes or says to others.
 func TestNoCanaryGetsOut(t *testing.T) {
+	pseudonymKey := filepath.Join(workDir, "pseudonym.key")
+	writeFile(t, pseudonymKey, []byte(strings.Repeat(canary+"pseudonyms", 2)+"\n"))
 	for _, variant := range []struct {
 		name    string
 		changes []string
 	}{
 		{"as shipped", nil},
-		{"with all that can be logged, as ECS", []string{
+		{"with all that can be logged, as ECS, and no user named", []string{
+			"audit_log\n\n", "audit_log {\n\t\t\tpseudonymize user.id {file." + pseudonymKey + "}\n\t\t}\n\n",
 			"log default {", "metrics\n\tlog default {\n\t\tlevel DEBUG\n\t\tformat ecs",
 			"bind 127.0.0.1", "bind 127.0.0.1\n\tlog {\n\t\toutput file access.log\n\t\tformat ecs\n\t}",
 			`format json {
@@ -295,6 +301,10 @@ func TestNoCanaryGetsOut(t *testing.T) {
 			}
 			if log := said["file access.log"]; variant.changes != nil && strings.Count(log, "\n") != len(all) {
 				t.Errorf("the access log has %d lines of %d requests", strings.Count(log, "\n"), len(all))
+			}
+
+			if log := said["file audit.log"]; strings.Contains(log, subject) == (variant.changes != nil) {
+				t.Errorf("the audit log names the user, or does not though it may")
 			}
 
 			// and they are nowhere else
