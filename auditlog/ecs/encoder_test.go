@@ -177,6 +177,7 @@ func TestNoNameStandsTwice(t *testing.T) {
 		{"a second sequence", []zapcore.Field{zap.Uint64("event.sequence", 1), zap.Uint64("event.sequence", 2)}, `,"event.sequence":2}`},
 		{"names below the sequence", []zapcore.Field{zap.Uint64("event.sequence", 1), zap.Uint64("event.sequence.x", 2)}, `"sequence":{"value":1,"x":2}`},
 		{"a namespace", []zapcore.Field{zap.Namespace("a"), zap.Int("b", 1), zap.Int("event.kind", 2)}, `"caddy":{"a":{"b":1,"event":{"kind":2}}}`},
+		{"a sequence in the elements of a list, which is not the line's", []zapcore.Field{zap.Objects("l", []*object{{"event.sequence", "1"}})}, `"l":[{"event":{"sequence":"1"}}]`},
 		{"in the elements of a list", []zapcore.Field{zap.Objects("l", []*twice{{}})}, `"l":[{"a":"2"}]`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
