@@ -13,7 +13,7 @@ import (
 var names = []string{
 	"@timestamp", "log.level", "log.logger", "message", "ecs.version",
 	"service.name", "service.environment", "service.node.name",
-	"event.kind", "event.category", "event.type", "event.action", "event.dataset", "event.module",
+	"event.id", "event.kind", "event.category", "event.type", "event.action", "event.dataset", "event.module",
 	"event.outcome", "event.reason", "event.duration", "event.sequence",
 	"http.version", "http.request.id", "http.request.method", "http.request.body.bytes",
 	"http.response.status_code", "http.response.body.bytes",

@@ -33,7 +33,7 @@ var published = map[string]string{
 	"@timestamp": date, "ecs.version": keyword, "message": keyword,
 	"log.level": keyword, "log.logger": keyword, "log.origin.file.name": keyword, "log.origin.function": keyword,
 	"service.name": keyword, "service.environment": keyword, "service.node.name": keyword,
-	"event.kind": keyword, "event.category": keywords, "event.type": keywords, "event.action": keyword, "event.dataset": keyword,
+	"event.id": keyword, "event.kind": keyword, "event.category": keywords, "event.type": keywords, "event.action": keyword, "event.dataset": keyword,
 	"event.module": keyword, "event.outcome": keyword, "event.reason": keyword, "event.duration": long, "event.sequence": long,
 	"http.version": keyword, "http.request.id": keyword, "http.request.method": keyword, "http.request.body.bytes": long,
 	"http.response.status_code": long, "http.response.body.bytes": long,
