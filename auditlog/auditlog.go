@@ -33,8 +33,12 @@ func init() {
 //	log audit {
 //		include http.handlers.audit_log
 //		output  file /var/log/caddy-ollama/audit.log
-//		format  json
+//		format  ecs
 //	}
+//
+// Its fields are documented with record.Record. `format ecs` writes them as
+// Elasticsearch expects them; `format json` leaves their names dotted, and adds Caddy's
+// `ts`, `level`, `logger` and `msg`.
 //
 // It never holds a prompt, a completion, a token or a secret.
 //
@@ -42,8 +46,21 @@ func init() {
 // id sent by the client is kept only if its peer is one of Caddy's
 // `trusted_proxies`; so two of these gateways in a row share one id.
 type Handler struct {
-	logger *zap.Logger
-	files  auditfile.Files
+	// The fields that are to name nobody: from each to the key of its pseudonyms, which
+	// has at least 32 bytes. Give the key as a placeholder such as
+	// `{file./etc/caddy-ollama/pseudonym.key}`, which is resolved at load.
+	//
+	// Instead of a value the record then has a keyed hash of it (HMAC-SHA256), the same
+	// for the same value as long as the key is the same: who has the key can tell which
+	// value it was, by trying; who has not cannot. So `user.id` still tells users apart,
+	// and everything that counts by it goes on. It can be `user.id` and
+	// `tls.client.subject`: certificates often name machines, not people, so that is for
+	// you to say. What Caddy's own access log says of a user is not changed.
+	Pseudonymize map[string]string `json:"pseudonymize,omitempty"`
+
+	pseudonyms pseudonyms
+	files      auditfile.Files
+	logger     *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -58,7 +75,9 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	h.files = auditfile.Of(ctx)
-	return nil
+	var err error
+	h.pseudonyms, err = newPseudonyms(h.Pseudonymize)
+	return err
 }
 
 // sequence numbers the records of this process, across reloads.
@@ -66,6 +85,7 @@ var sequence atomic.Uint64
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
 	rec := begin(r)
+	rec.ClientSubject = h.pseudonyms.of(clientSubject, rec.ClientSubject)
 	r.Header.Set("X-Request-Id", rec.RequestID)
 	w.Header().Set("X-Request-Id", rec.RequestID)
 	// called just before the header goes out: an upstream may have added its own id
@@ -84,6 +104,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			err = http.ErrAbortHandler
 		}
 		end(rec, r, StatusOf(answer, err), err)
+		rec.UserID = h.pseudonyms.of(userID, rec.UserID)
 		h.logger.Info("request", zap.Inline(rec), begun.Field())
 	}()
 	if refused != nil {
@@ -98,10 +119,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // begin starts the record with what is known when a request arrives.
 func begin(r *http.Request) *record.Record {
 	rec := &record.Record{
-		Start:     time.Now(),
-		RequestID: requestID(r),
-		Method:    cut(r.Method, 32),
-		Path:      cut(r.URL.Path, 1024),
+		Start:       time.Now(),
+		RequestID:   requestID(r),
+		Method:      cut(r.Method, 32),
+		HTTPVersion: strings.TrimPrefix(r.Proto, "HTTP/"),
+		Path:        cut(r.URL.Path, 1024),
+		UserAgent:   cut(r.Header.Get("User-Agent"), 256),
 	}
 	rec.SourceIP, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	// only a certificate that was verified says who the client is

@@ -20,14 +20,32 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
 //
-//	audit_log
+//	audit_log {
+//		pseudonymize <field> <key>
+//	}
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the directive's name
 	if d.NextArg() {
 		return d.ArgErr()
 	}
-	if d.NextBlock(0) {
-		return d.Errf("unrecognized option %q", d.Val())
+	for d.NextBlock(0) {
+		if d.Val() != "pseudonymize" {
+			return d.Errf("unrecognized option %q", d.Val())
+		}
+		var field, key string
+		if !d.AllArgs(&field, &key) {
+			return d.ArgErr()
+		}
+		if err := checkPseudonymized(field); err != nil {
+			return d.WrapErr(err)
+		}
+		if _, twice := h.Pseudonymize[field]; twice {
+			return d.Errf("pseudonymize %s is given twice", field)
+		}
+		if h.Pseudonymize == nil {
+			h.Pseudonymize = make(map[string]string)
+		}
+		h.Pseudonymize[field] = key
 	}
 	return nil
 }

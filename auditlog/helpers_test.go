@@ -2,6 +2,14 @@ package auditlog
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/json"
+	"math/big"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -20,11 +28,26 @@ type audit struct {
 	logs    *observer.ObservedLogs
 }
 
-func newAudit(t *testing.T) *audit {
+func newContext(t *testing.T) caddy.Context {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	t.Cleanup(cancel)
-	module, err := ctx.LoadModuleByID("http.handlers.audit_log", nil)
+	return ctx
+}
+
+func newAudit(t *testing.T) *audit {
+	t.Helper()
+	return newAuditWith(t, Handler{})
+}
+
+// newAuditWith is one with these options.
+func newAuditWith(t *testing.T, options Handler) *audit {
+	t.Helper()
+	raw, err := json.Marshal(options)
+	if err != nil {
+		t.Fatal(err)
+	}
+	module, err := newContext(t).LoadModuleByID("http.handlers.audit_log", raw)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,6 +55,30 @@ func newAudit(t *testing.T) *audit {
 	handler := module.(*Handler)
 	handler.logger = zap.New(core)
 	return &audit{handler, logs}
+}
+
+// verified is a connection whose client has shown a certificate that was verified.
+func verified(t *testing.T, name string, organization ...string) *tls.ConnectionState {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
+		SerialNumber: big.NewInt(1),
+		Subject:      pkix.Name{CommonName: name, Organization: organization},
+	}, &x509.Certificate{SerialNumber: big.NewInt(2)}, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	issuer := &x509.Certificate{Raw: []byte("issuer"), Subject: pkix.Name{CommonName: "ca"}}
+	return &tls.ConnectionState{
+		PeerCertificates: []*x509.Certificate{leaf, issuer}, VerifiedChains: [][]*x509.Certificate{{leaf, issuer}},
+	}
 }
 
 // newRequest is one as Caddy's server prepares it.

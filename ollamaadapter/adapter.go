@@ -100,6 +100,8 @@ type Handler struct {
 	catalog *catalog.Catalog
 	loads   *loads
 	pace    *pace
+
+	conversationKey *conversationKey
 }
 
 // ModelOptions are options for the models whose names Glob matches.
@@ -145,6 +147,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.CoalesceLoads = &on
 	}
 	exit.heed(ctx)
+	h.conversationKey = &conversationKey{storage: ctx.Storage(), logger: ctx.Logger()}
 	h.catalog, h.loads, h.pace = new(catalog.Catalog), new(loads), new(pace)
 	h.policy = policy.Policy{
 		DefaultModel: h.DefaultModel,
@@ -250,11 +253,21 @@ func modelNotFound(r *http.Request) error {
 // refused is the answer to a request that is wrong in itself.
 func refused(err error) error { return caddyhttp.Error(http.StatusBadRequest, err) }
 
+// modelCall notes in the audit record that a request asks something of a model.
+func modelCall(r *http.Request, operation string) *record.Record {
+	rec := record.From(r.Context())
+	rec.Operation, rec.Provider = operation, "ollama"
+	return rec
+}
+
 // note puts what an answer came to into the audit record.
 func note(r *http.Request, s translate.Summary) {
 	rec := record.From(r.Context())
 	rec.ResponseModel = s.Model
 	rec.FinishReasons = s.FinishReasons
+	rec.LoadDuration += time.Duration(s.Loading) // besides what it waited before
+	rec.PromptDuration = time.Duration(s.Reading)
+	rec.GenerationDuration = time.Duration(s.Writing)
 	if s.Counted || s.CompletionTokens > 0 {
 		rec.Usage = &record.Usage{
 			InputTokens:  s.PromptTokens,

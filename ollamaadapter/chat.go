@@ -16,8 +16,7 @@ import (
 
 // serveChat serves POST /v1/chat/completions.
 func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	rec := record.From(r.Context())
-	rec.Operation = "chat"
+	rec := modelCall(r, "chat")
 	body, err := h.readBody(w, r)
 	if err != nil {
 		return err
@@ -27,15 +26,14 @@ func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request, next caddyht
 		return refused(err)
 	}
 	rec.Stream = req.Stream
-	rec.ConversationID = conversationID(r, req)
+	rec.ConversationID = h.conversationID(r, req)
 	w.Header().Set("X-Conversation-Id", rec.ConversationID)
 	return h.serveDraft(w, r, next, answerWanted{req.Model, req.Stream, "chatcmpl-"}, func() (draft, error) { return translate.DraftChat(req) })
 }
 
 // serveText serves POST /v1/completions.
 func (h *Handler) serveText(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	rec := record.From(r.Context())
-	rec.Operation = "text_completion"
+	rec := modelCall(r, "text_completion")
 	body, err := h.readBody(w, r)
 	if err != nil {
 		return err

@@ -1,6 +1,7 @@
 package ollamaadapter
 
 import (
+	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -18,9 +19,9 @@ import (
 var plainID = regexp.MustCompile(`^[\x21-\x7e]{1,128}$`)
 
 // conversationID names the conversation that a request belongs to: as the client
-// calls it, or else by a hash of who speaks and how the conversation opened,
+// calls it, or else by a keyed hash of who speaks and how the conversation opened,
 // which stays the same as it grows.
-func conversationID(r *http.Request, req *openai.ChatRequest) string {
+func (h *Handler) conversationID(r *http.Request, req *openai.ChatRequest) string {
 	var fromMetadata string
 	if value, ok := req.Metadata["conversation_id"]; ok && value.Kind() == '"' {
 		_ = json.Unmarshal(value, &fromMetadata) // a valid JSON string
@@ -32,7 +33,7 @@ func conversationID(r *http.Request, req *openai.ChatRequest) string {
 	}
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	subject, _ := repl.GetString("http.auth.user.id")
-	hash := sha256.New()
+	hash := hmac.New(sha256.New, h.conversationKey.get())
 	writePart(hash, subject)
 	for _, m := range req.Messages {
 		writePart(hash, m.Role)

@@ -1,6 +1,11 @@
 package ollamaadapter_test
 
 import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"regexp"
 	"strings"
 	"testing"
@@ -89,6 +94,46 @@ func TestConversationByItsOpening(t *testing.T) {
 				t.Errorf("got %q after %q", got, want)
 			}
 		})
+	}
+}
+
+// Ten turns of a chat, from a client that says nothing of conversations: each request
+// holds all that was said before.
+func TestTenTurnsAreOneConversation(t *testing.T) {
+	g, _ := start(t, ollamaadapter.Handler{}, ollamatest.Says("m", "hi"))
+	seen := make(map[string]map[string]int) // by user
+	for _, user := range []string{"ann", "bob"} {
+		seen[user] = make(map[string]int)
+		messages := `{"role":"system","content":"You are helpful."}`
+		for turn := range 10 {
+			messages += fmt.Sprintf(`,{"role":"user","content":"question %d"}`, turn)
+			body := fmt.Sprintf(`{"model":"m","stream":%t,"messages":[%s]}`, turn%2 == 1, messages)
+			seen[user][conversation(t, g, body, "Test-Subject", user)]++
+			messages += fmt.Sprintf(`,{"role":"assistant","content":"answer %d"}`, turn)
+		}
+		if len(seen[user]) != 1 {
+			t.Errorf("ten turns of %s's are %v", user, seen[user])
+		}
+	}
+	for id := range seen["ann"] {
+		if seen["bob"][id] != 0 {
+			t.Errorf("two users who open alike share %s", id)
+		}
+	}
+}
+
+// Without the key nobody can tell from its name how a conversation opened.
+func TestConversationsAreNamedWithAKey(t *testing.T) {
+	one, _ := start(t, ollamaadapter.Handler{}, ollamatest.Says("m", "hi"))
+	again, _ := start(t, ollamaadapter.Handler{}, ollamatest.Says("m", "hi"))
+	name := conversation(t, one, saying(""))
+	if other := conversation(t, again, saying("")); other != name {
+		t.Errorf("gateways with one key say %s and %s", name, other)
+	}
+	hash := hmac.New(sha256.New, bytes.Repeat([]byte{0x0f}, 32)) // the harness's key
+	hash.Write([]byte("0:4:user2:hi"))
+	if want := "conv_" + hex.EncodeToString(hash.Sum(nil)[:16]); name != want {
+		t.Errorf("the conversation is %s, want %s", name, want)
 	}
 }
 

@@ -8,13 +8,12 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
 // serveEmbeddings serves POST /v1/embeddings.
 func (h *Handler) serveEmbeddings(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	record.From(r.Context()).Operation = "embeddings"
+	modelCall(r, "embeddings")
 	body, err := h.readBody(w, r)
 	if err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -15,6 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
+	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/jwtauth/permit"
@@ -127,7 +130,11 @@ func caddyContext(t *testing.T) caddy.Context {
 // loggingTo is a configuration of Caddy's with this log writer.
 func loggingTo(t *testing.T, writer string) caddy.Context {
 	t.Helper()
-	root, err := caddy.ProvisionContext(&caddy.Config{Logging: &caddy.Logging{Logs: map[string]*caddy.CustomLog{
+	storage, err := json.Marshal(map[string]string{"module": "file_system", "root": storageDir(t)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, err := caddy.ProvisionContext(&caddy.Config{StorageRaw: storage, Logging: &caddy.Logging{Logs: map[string]*caddy.CustomLog{
 		"default": {BaseLog: caddy.BaseLog{WriterRaw: json.RawMessage(writer)}},
 	}}})
 	if err != nil {
@@ -136,6 +143,20 @@ func loggingTo(t *testing.T, writer string) caddy.Context {
 	ctx, cancel := caddy.NewContext(root)
 	t.Cleanup(cancel)
 	return ctx
+}
+
+// storageDir is a storage for Caddy in which there is a key to name conversations by.
+// To make one Caddy's storage would be locked, and a goroutine left behind for seconds.
+func storageDir(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "caddy_ollama"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "caddy_ollama", "conversation.key"), []byte(strings.Repeat("0f", 32)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }
 
 // load loads a module from its JSON, as Caddy does.

@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
@@ -55,6 +56,8 @@ func (h *Handler) awaitLoad(r *http.Request, next caddyhttp.Handler, exchange *t
 		return nil
 	}
 	defer h.loads.leave(key, l)
+	began := time.Now()
+	defer func() { record.From(r.Context()).LoadDuration += time.Since(began) }()
 	select {
 	case <-l.over:
 		return l.refusal

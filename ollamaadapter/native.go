@@ -49,7 +49,7 @@ func (h *Handler) serveNative(operation string) serveFunc {
 		}
 		rec := record.From(r.Context())
 		rec.Stream = native.Stream
-		rec.ConversationID = conversationID(r, &openai.ChatRequest{Messages: native.Messages})
+		rec.ConversationID = h.conversationID(r, &openai.ChatRequest{Messages: native.Messages})
 		w.Header().Set("X-Conversation-Id", rec.ConversationID)
 		exchange, err := native.Exchange(r.URL.Path, h.settings(u))
 		if err != nil {
@@ -80,7 +80,7 @@ func (h *Handler) serveNativeEmbed(w http.ResponseWriter, r *http.Request, next 
 		if json.Unmarshal(body, &resp) != nil || resp.Error != "" {
 			return nil, translate.Summary{}, translate.ErrGarbage
 		}
-		return body, translate.Summary{Model: resp.Model, PromptTokens: resp.PromptEvalCount, Counted: true}, nil
+		return body, translate.Summary{Model: resp.Model, PromptTokens: resp.PromptEvalCount, Counted: true, Loading: resp.LoadDuration}, nil
 	}), formJSON)
 }
 
@@ -135,7 +135,7 @@ func (h *Handler) serveNativeVersion(w http.ResponseWriter, r *http.Request, nex
 
 // decodeNative reads a native request and finds its model.
 func (h *Handler) decodeNative(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, operation string) (*translate.Native, upstream, error) {
-	record.From(r.Context()).Operation = operation
+	modelCall(r, operation)
 	body, err := h.readBody(w, r)
 	if err != nil {
 		return nil, upstream{}, err

@@ -2,8 +2,9 @@
 //
 // The audit_log handler makes a Record, puts it into the request's context and
 // writes it when the request has ended; the handlers inside fill in what they
-// alone know. Field names are ECS's, and OpenTelemetry's GenAI names where ECS
-// has none.
+// alone know. Field names are ECS's, and OpenTelemetry's GenAI names where ECS has
+// none. Our own are below `labels` and, where they are numbers, below `ollama`: ECS
+// takes labels for text, which cannot be averaged.
 package record
 
 import (
@@ -42,33 +43,57 @@ const StatusClientGone = 499
 
 // Record is one request's audit record. Empty fields that the design marks as
 // optional are left out. A Record is filled by the request's own goroutine only.
+//
+// A client's text in it is cut before it gets here; of a URL there is the path only,
+// for some clients put their keys into the query.
 type Record struct {
-	Start    time.Time
-	Duration time.Duration
-	// Reason is why the request ended as it did; see Explain.
-	Reason   string
-	Sequence uint64
+	Start    time.Time     // @timestamp: when the request came
+	Duration time.Duration // event.duration, ns
+	Reason   string        // event.reason: why the request ended as it did; see Explain
+	Sequence uint64        // event.sequence: counts the records of this process
 
-	RequestID string
-	Method    string
-	Path      string
-	Status    int
-	SourceIP  string
-	UserID    string
+	RequestID   string // http.request.id; the client sees it as X-Request-Id
+	Method      string // http.request.method
+	HTTPVersion string // http.version: 1.1, 2.0 or 3.0
+	Path        string // url.path
+	Status      int    // http.response.status_code
+	SourceIP    string // source.ip: Caddy's client IP
+	UserAgent   string // user_agent.original
+	UserID      string // user.id: the token's subject
+	// QueueWait is how long the request waited in ip_throttle for a slot:
+	// ollama.queue_duration, ns, left out if it did not wait.
+	QueueWait time.Duration
 
-	ClientSubject     string // distinguished name of the client's certificate
-	ClientFingerprint string // SHA-256 of its DER form, upper-case hex as ECS has it
+	// ClientSubject is the distinguished name of the client's certificate
+	// (tls.client.subject), ClientFingerprint the SHA-256 of its DER form, upper-case hex
+	// as ECS has it (tls.client.hash.sha256).
+	ClientSubject, ClientFingerprint string
 
-	Operation        string // chat, embeddings, …; empty if the request was no model call
-	RequestModel     string
-	ResponseModel    string
-	Stream           bool
-	Usage            *Usage
-	FinishReasons    []string
+	// What follows is left out if Operation is empty, because the request was no model
+	// call, but for ConversationID.
+
+	Operation     string   // gen_ai.operation.name: chat, text_completion or embeddings
+	Provider      string   // gen_ai.provider.name: ollama
+	RequestModel  string   // gen_ai.request.model, as the client calls it
+	ResponseModel string   // gen_ai.response.model, as the upstream calls it
+	Stream        bool     // gen_ai.request.stream
+	Usage         *Usage   // gen_ai.usage.input_tokens and .output_tokens
+	FinishReasons []string // gen_ai.response.finish_reasons
+	// TimeToFirstChunk is what a stream's client waited for the first word:
+	// gen_ai.response.time_to_first_chunk, s. What is not streamed has none.
 	TimeToFirstChunk time.Duration
-	ConversationID   string
-	// ContextTruncated says that the upstream has dropped a part of the conversation.
+	ConversationID   string // gen_ai.conversation.id
+	// ContextTruncated says that the upstream has dropped a part of the conversation:
+	// labels.context_truncated.
 	ContextTruncated bool
+
+	// LoadDuration is how long the request waited for its model to be loaded: for a load
+	// that it shared with others, and what Ollama counts for it alone
+	// (ollama.load_duration). PromptDuration is how long Ollama took to read the prompt
+	// (ollama.prompt_eval_duration), GenerationDuration how long to write the answer
+	// (ollama.eval_duration). All are in ns, of all choices together, named as Ollama
+	// names them, and left out if Ollama did not tell.
+	LoadDuration, PromptDuration, GenerationDuration time.Duration
 }
 
 // Usage is the number of tokens a request cost.
@@ -109,10 +134,13 @@ func (r *Record) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	enc.AddUint64("event.sequence", r.Sequence)
 	enc.AddString("http.request.id", r.RequestID)
 	enc.AddString("http.request.method", r.Method)
+	addNonEmpty(enc, "http.version", r.HTTPVersion)
 	enc.AddString("url.path", r.Path)
 	enc.AddInt("http.response.status_code", r.Status)
 	enc.AddString("source.ip", r.SourceIP)
+	addNonEmpty(enc, "user_agent.original", r.UserAgent)
 	addNonEmpty(enc, "user.id", r.UserID)
+	addPositive(enc, "ollama.queue_duration", r.QueueWait)
 	addNonEmpty(enc, "tls.client.subject", r.ClientSubject)
 	addNonEmpty(enc, "tls.client.hash.sha256", r.ClientFingerprint)
 	addNonEmpty(enc, "gen_ai.conversation.id", r.ConversationID)
@@ -120,6 +148,7 @@ func (r *Record) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		return nil
 	}
 	enc.AddString("gen_ai.operation.name", r.Operation)
+	addNonEmpty(enc, "gen_ai.provider.name", r.Provider)
 	enc.AddBool("gen_ai.request.stream", r.Stream)
 	addNonEmpty(enc, "gen_ai.request.model", r.RequestModel)
 	addNonEmpty(enc, "gen_ai.response.model", r.ResponseModel)
@@ -134,6 +163,9 @@ func (r *Record) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 			enc.AddInt("gen_ai.usage.input_tokens", u.InputTokens)
 		}
 	}
+	addPositive(enc, "ollama.load_duration", r.LoadDuration)
+	addPositive(enc, "ollama.prompt_eval_duration", r.PromptDuration)
+	addPositive(enc, "ollama.eval_duration", r.GenerationDuration)
 	if r.ContextTruncated {
 		enc.AddBool("labels.context_truncated", true)
 	}
@@ -146,6 +178,12 @@ func (r *Record) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 func addNonEmpty(enc zapcore.ObjectEncoder, name, value string) {
 	if value != "" {
 		enc.AddString(name, value)
+	}
+}
+
+func addPositive(enc zapcore.ObjectEncoder, name string, d time.Duration) {
+	if d > 0 {
+		enc.AddInt64(name, d.Nanoseconds())
 	}
 }
 

@@ -59,10 +59,15 @@ func full() *record.Record {
 		SourceIP:  "192.0.2.1",
 		UserID:    "clawdbot",
 
+		HTTPVersion: "2.0",
+		UserAgent:   "openai-python/1.0",
+		QueueWait:   3 * time.Millisecond,
+
 		ClientSubject:     "CN=clawdbot",
 		ClientFingerprint: "AB12",
 
 		Operation:        "chat",
+		Provider:         "ollama",
 		RequestModel:     "qwen3",
 		ResponseModel:    "qwen3:32b",
 		Stream:           true,
@@ -70,6 +75,11 @@ func full() *record.Record {
 		FinishReasons:    []string{"stop"},
 		TimeToFirstChunk: 250 * time.Millisecond,
 		ConversationID:   "conversation-1",
+		ContextTruncated: true,
+
+		LoadDuration:       4 * time.Millisecond,
+		PromptDuration:     5 * time.Millisecond,
+		GenerationDuration: 6 * time.Millisecond,
 	}
 }
 
@@ -83,6 +93,14 @@ func TestEveryFieldHasItsNameAndForm(t *testing.T) {
 		"event.reason":                        "ok",
 		"http.request.id":                     "id-1",
 		"http.request.method":                 "POST",
+		"http.version":                        "2.0",
+		"user_agent.original":                 "openai-python/1.0",
+		"ollama.queue_duration":               3e6,
+		"ollama.load_duration":                4e6,
+		"ollama.prompt_eval_duration":         5e6,
+		"ollama.eval_duration":                6e6,
+		"gen_ai.provider.name":                "ollama",
+		"labels.context_truncated":            true,
 		"url.path":                            "/v1/chat/completions",
 		"http.response.status_code":           200.0,
 		"source.ip":                           "192.0.2.1",
@@ -130,7 +148,12 @@ func TestFieldsThatSayNothingAreLeftOut(t *testing.T) {
 		{"a record of nothing has what all have", record.Record{}, nil},
 		{"a request that was no model call has no field of one",
 			record.Record{RequestModel: "x", ResponseModel: "x", Stream: true, Usage: &record.Usage{OutputTokens: 1},
-				FinishReasons: []string{"stop"}, TimeToFirstChunk: 1}, nil},
+				FinishReasons: []string{"stop"}, TimeToFirstChunk: 1, Provider: "x", ContextTruncated: true,
+				LoadDuration: 1, PromptDuration: 1, GenerationDuration: 1}, nil},
+		{"client software", record.Record{HTTPVersion: "1.1", UserAgent: "x"}, []string{"http.version", "user_agent.original"}},
+		{"a wait, of whatever request", record.Record{QueueWait: 1}, []string{"ollama.queue_duration"}},
+		{"times that cannot be", record.Record{Operation: "chat", QueueWait: -1, LoadDuration: -1, PromptDuration: -1, GenerationDuration: -1},
+			[]string{operation, stream}},
 		{"user", record.Record{UserID: "x"}, []string{"user.id"}},
 		{"certificate", record.Record{ClientSubject: "x", ClientFingerprint: "y"},
 			[]string{"tls.client.subject", "tls.client.hash.sha256"}},

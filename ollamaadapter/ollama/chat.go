@@ -2,7 +2,11 @@
 // (server/routes.go and api/types.go of Ollama, v0.1.45 to v0.33).
 package ollama
 
-import "github.com/go-json-experiment/json/jsontext"
+import (
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 // ChatRequest is the body of POST /api/chat.
 type ChatRequest struct {
@@ -70,13 +74,31 @@ type ChatResponse struct {
 	PromptEvalCount int     `json:"prompt_eval_count,omitzero"`
 	EvalCount       int     `json:"eval_count,omitzero"`
 	// PromptEvalCachedCount is how much of the prompt was in the cache (newer than 0.33).
-	PromptEvalCachedCount int       `json:"prompt_eval_cached_count,omitzero"`
-	Logprobs              []Logprob `json:"logprobs,omitempty"`
+	PromptEvalCachedCount int `json:"prompt_eval_cached_count,omitzero"`
+	// What took how long.
+	LoadDuration       Nanoseconds `json:"load_duration,omitzero"`
+	PromptEvalDuration Nanoseconds `json:"prompt_eval_duration,omitzero"`
+	EvalDuration       Nanoseconds `json:"eval_duration,omitzero"`
+
+	Logprobs []Logprob `json:"logprobs,omitempty"`
 	// Response and Thinking are /api/generate's form of the message.
 	Response string `json:"response,omitzero"`
 	Thinking string `json:"thinking,omitzero"`
 	// Error stands alone in a line when Ollama fails after it began to answer.
 	Error string `json:"error,omitzero"`
+}
+
+// Nanoseconds is how long something took. One that cannot be is 0: no answer is worth
+// less for it.
+type Nanoseconds int64
+
+// UnmarshalJSON never fails.
+func (n *Nanoseconds) UnmarshalJSON(data []byte) error {
+	*n = 0
+	if i, err := strconv.ParseInt(string(data), 10, 64); err == nil && i > 0 {
+		*n = Nanoseconds(i)
+	}
+	return nil
 }
 
 // Logprob is the probability of a token, and of those it was chosen before.

@@ -15,5 +15,6 @@ type EmbedResponse struct {
 	Model           string      `json:"model"`
 	Embeddings      [][]float32 `json:"embeddings"`
 	PromptEvalCount int         `json:"prompt_eval_count,omitzero"`
+	LoadDuration    Nanoseconds `json:"load_duration,omitzero"`
 	Error           string      `json:"error,omitzero"`
 }

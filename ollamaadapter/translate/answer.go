@@ -107,6 +107,9 @@ type Summary struct {
 	// whole runes.
 	PromptTokens, CompletionTokens, CachedTokens int
 	Counted                                      bool
+	// How long Ollama took to load the model, to read the prompt and to write, of all
+	// choices that finished.
+	Loading, Reading, Writing ollama.Nanoseconds
 }
 
 // finish adds the final line of a choice. estimated are the tokens that were
@@ -116,6 +119,9 @@ func (s *Summary) finish(resp *ollama.ChatResponse, reason string, estimated int
 	s.FinishReasons = append(s.FinishReasons, reason)
 	s.PromptTokens += max(resp.PromptEvalCount, 0)
 	s.CachedTokens += resp.PromptEvalCachedCount
+	s.Loading += resp.LoadDuration
+	s.Reading += resp.PromptEvalDuration
+	s.Writing += resp.EvalDuration
 	if resp.EvalCount <= 0 && estimated > 0 {
 		return // no count, or none that can be: the estimate stays
 	}

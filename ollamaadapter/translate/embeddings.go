@@ -76,7 +76,7 @@ func Embeddings(body []byte, req *openai.EmbeddingRequest, model string) (*opena
 		}
 		list.Data[i] = openai.Embedding{Object: "embedding", Index: i, Embedding: data}
 	}
-	return list, Summary{Model: resp.Model, PromptTokens: resp.PromptEvalCount, Counted: true}, nil
+	return list, Summary{Model: resp.Model, PromptTokens: resp.PromptEvalCount, Counted: true, Loading: resp.LoadDuration}, nil
 }
 
 func encodeVector(vector []float32, format string) (jsontext.Value, error) {
