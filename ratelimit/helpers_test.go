@@ -58,6 +58,8 @@ func load(t *testing.T, ctx caddy.Context, config string) *Throttle {
 // clock is a time that passes only when told.
 type clock struct{ elapsed atomic.Int64 }
 
+func (c *clock) since() time.Duration { return time.Duration(c.elapsed.Load()) }
+
 func (c *clock) now() time.Time {
 	return time.Unix(1_700_000_000, 0).Add(time.Duration(c.elapsed.Load()))
 }
@@ -70,7 +72,7 @@ func stillZone(t *testing.T) (*zone, *clock) {
 	t.Helper()
 	c := new(clock)
 	joined, loaded, err := zones.LoadOrNew("default", func() (caddy.Destructor, error) {
-		return newZone("default", memory.NewZone(c.now), keeperOf(newContext(t), "default", zap.NewNop())), nil
+		return newZone("default", memory.NewZone(c.since, c.now), keeperOf(newContext(t), "default", zap.NewNop())), nil
 	})
 	if err != nil || loaded {
 		t.Fatalf("the zone is in use already: %v, %v", loaded, err)

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 )
 
@@ -20,7 +21,9 @@ func (t *Throttle) wait(r *http.Request, place limit.Place) limit.Decision {
 		r.Body = ahead(r.Body)
 	}
 	d := place.Wait(r.Context())
-	t.zone.metrics.queueWait.Observe(time.Since(since).Seconds())
+	waited := time.Since(since)
+	record.From(r.Context()).QueueWait = waited
+	t.zone.metrics.queueWait.Observe(waited.Seconds())
 	return d
 }
 

@@ -51,11 +51,11 @@ func (s *shard) nextBlock(who limit.Client, length func(repeats int) time.Durati
 // block is never given up for another.
 func (z *Zone) keepBlock(s *shard, key limit.Key, b block, most int, now int64) bool {
 	if _, known := s.blocks.of[key]; !known {
-		full := z.blocks.Load() >= int64(most)
+		full := len(s.blocks.of) >= most
 		z.blocks.Add(-int64(s.blocks.drop(func(_ limit.Key, b block) bool {
 			return b.forgettable(now) || full && b.until <= now
 		})))
-		if z.blocks.Load() >= int64(max(1, most)) {
+		if len(s.blocks.of) >= most {
 			return false
 		}
 		z.blocks.Add(1)
@@ -74,7 +74,7 @@ func (z *Zone) tellBlocksChanged() {
 
 // tell is the block as others see it.
 func (z *Zone) tell(key limit.Key, b block, now int64) limit.Block {
-	wall := z.clock()
+	wall := z.wall()
 	return limit.Block{
 		Client:  limit.Client{Key: key, Name: b.name},
 		Since:   wall.Add(time.Duration(b.since - now)),
@@ -136,7 +136,7 @@ func (z *Zone) Blocks() (blocks []limit.Block) {
 // something newer is known.
 func (z *Zone) Restore(blocks []limit.Block) {
 	for _, told := range blocks {
-		now, wall := z.now(), z.clock()
+		now, wall := z.now(), z.wall()
 		s := z.shard(told.Client.Key)
 		b := block{
 			since:   now + int64(told.Since.Sub(wall)),

@@ -10,18 +10,20 @@ import (
 	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
 )
 
-// clock is a time that passes only when told.
-type clock struct{ elapsed atomic.Int64 }
+// clock is a time that passes only when told. Besides, people may set it.
+type clock struct{ elapsed, set atomic.Int64 }
+
+func (c *clock) since() time.Duration { return time.Duration(c.elapsed.Load()) }
 
 func (c *clock) now() time.Time {
-	return time.Unix(1_700_000_000, 0).Add(time.Duration(c.elapsed.Load()))
+	return time.Unix(1_700_000_000, c.elapsed.Load()+c.set.Load())
 }
 
 func (c *clock) advance(d time.Duration) { c.elapsed.Add(int64(d)) }
 
 func newZone() (*memory.Zone, *clock) {
 	c := new(clock)
-	return memory.NewZone(c.now), c
+	return memory.NewZone(c.since, c.now), c
 }
 
 // client is the key of the nth client.

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"math"
 	"time"
 
 	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
@@ -81,8 +82,11 @@ func (z *Zone) settle(who limit.Client, p *limit.Policy, status int, now int64) 
 		}
 		return nil
 	}
-	if s.blockedUntil(who.Key) > now || !known && !z.roomForOffender(s, p, now) {
+	if s.blockedUntil(who.Key) > now {
 		return nil
+	}
+	if !known {
+		z.makeRoomForOffender(s, p, now)
 	}
 	cause := o.err(p, now)
 	if cause == "" {
@@ -91,40 +95,36 @@ func (z *Zone) settle(who limit.Client, p *limit.Policy, status int, now int64) 
 	}
 	z.forgetOffender(s, who.Key)
 	b := s.nextBlock(who, p.BlockTime, cause, now)
-	if !z.keepBlock(s, who.Key, b, p.Places()/offenderShare, now) {
+	if !z.keepBlock(s, who.Key, b, offendersOfAShard(p), now) {
 		return nil
 	}
 	block := z.tell(who.Key, b, now)
 	return &block
 }
 
-// roomForOffender makes room for one more. A full table forgets whoever made the
+// makeRoomForOffender makes room for one more. A full table forgets whoever made the
 // fewest errors of a few: there must be room for those who make most.
-func (z *Zone) roomForOffender(s *shard, p *limit.Policy, now int64) bool {
+func (z *Zone) makeRoomForOffender(s *shard, p *limit.Policy, now int64) {
 	z.offenders.Add(-int64(s.offenders.drop(func(_ limit.Key, o offender) bool { return o.forgettable(p, now) })))
-	if z.offenders.Load() < int64(max(1, p.Places()/offenderShare)) {
-		return true
+	if len(s.offenders.of) < offendersOfAShard(p) {
+		return
 	}
 	var least limit.Key
-	fewest, left := -1, looks
+	fewest, left := math.MaxInt, looks
 	for key, o := range s.offenders.of {
-		if n := max(int(o.inARow), len(o.recent)); fewest < 0 || n < fewest {
+		if n := max(int(o.inARow), len(o.recent)); n < fewest {
 			least, fewest = key, n
 		}
 		if left--; left == 0 {
 			break
 		}
 	}
-	if fewest < 0 {
-		return false
-	}
 	z.forgetOffender(s, least)
-	return true
 }
 
-// offenderShare is the part of max_clients that may be remembered for errors, and
-// as many again for blocks.
-const offenderShare = 4
+// offendersOfAShard is how many may be remembered for errors, and as many again for
+// blocks: a quarter of all clients, but enough that it does not matter how they are spread.
+func offendersOfAShard(p *limit.Policy) int { return max(16, p.Places()/4/shards) }
 
 func (z *Zone) keepOffender(s *shard, key limit.Key, o offender, p *limit.Policy, now int64) {
 	if o.forgettable(p, now) {

@@ -18,10 +18,10 @@ const shards = 64
 // Zone is the state that handlers of one zone name share: it outlives
 // configurations, while their policies do not.
 type Zone struct {
-	clock func() time.Time
-	// elapsed is the time since epoch by clock, or the quicker way to learn it.
+	// elapsed is a clock that is never set, all decisions go by it; wall is the time
+	// that people are told.
 	elapsed func() time.Duration
-	epoch   time.Time
+	wall    func() time.Time
 	seed    maphash.Seed
 
 	shards [shards]shard
@@ -39,26 +39,20 @@ type Zone struct {
 	blocksChanged chan struct{}
 }
 
-// New returns an empty zone. Only the monotonic clock counts: nothing happens when
-// the wall clock is set.
+// New returns an empty zone.
 func New() *Zone {
-	z := NewZone(time.Now)
-	z.elapsed = func() time.Duration { return time.Since(z.epoch) }
-	return z
+	start := time.Now()
+	// by the monotonic clock: nothing happens when the wall clock is set
+	return NewZone(func() time.Duration { return time.Since(start) }, time.Now)
 }
 
-// NewZone returns an empty zone that tells the time by a clock of the caller's.
-func NewZone(clock func() time.Time) *Zone {
-	z := &Zone{
-		clock:         clock,
-		epoch:         clock(),
-		seed:          maphash.MakeSeed(),
-		blocksChanged: make(chan struct{}, 1),
-	}
+// NewZone returns an empty zone with clocks of the caller's: one that is never set,
+// and one that tells the time.
+func NewZone(elapsed func() time.Duration, wall func() time.Time) *Zone {
+	z := &Zone{elapsed: elapsed, wall: wall, seed: maphash.MakeSeed(), blocksChanged: make(chan struct{}, 1)}
 	for i := range z.shards {
 		z.shards[i].init()
 	}
-	z.elapsed = func() time.Duration { return clock().Sub(z.epoch) }
 	return z
 }
 
