@@ -235,12 +235,7 @@ func TestNoCanaryGetsOut(t *testing.T) {
 			"audit_log\n\n", "audit_log {\n\t\t\tpseudonymize user.id {file." + pseudonymKey + "}\n\t\t}\n\n",
 			"log default {", "metrics\n\tlog default {\n\t\tlevel DEBUG\n\t\tformat ecs",
 			"bind 127.0.0.1", "bind 127.0.0.1\n\tlog {\n\t\toutput file access.log\n\t\tformat ecs\n\t}",
-			`format json {
-			time_key ""
-			message_key message
-			level_key log.level
-			name_key log.logger
-		}`, "format ecs {\n\t\t\tnested off\n\t\t}",
+			"\t\tformat ecs\n", "\t\tformat ecs {\n\t\t\tnested off\n\t\t}\n",
 		}},
 	} {
 		t.Run(variant.name, func(t *testing.T) {

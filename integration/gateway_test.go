@@ -188,11 +188,15 @@ func (g *gateway) records(n int) []record {
 			if !strings.HasSuffix(line, "\n") {
 				return errors.New("the last line is not complete")
 			}
-			var r record
-			if err := json.Unmarshal([]byte(line), &r); err != nil {
+			var fields map[string]any
+			if err := json.Unmarshal([]byte(line), &fields); err != nil {
 				return err
 			}
-			records = append(records, r)
+			r := make(record)
+			r.take("", fields)
+			if action, _ := r["event.action"].(string); !strings.HasPrefix(action, "audit-") { // the log's own lines
+				records = append(records, r)
+			}
 		}
 		if len(records) < n {
 			return fmt.Errorf("there are %d", len(records))
@@ -200,6 +204,17 @@ func (g *gateway) records(n int) []record {
 		return nil
 	})
 	return records
+}
+
+// take takes the fields of an object in, with their dotted names.
+func (r record) take(prefix string, fields map[string]any) {
+	for name, value := range fields {
+		if inner, ok := value.(map[string]any); ok {
+			r.take(prefix+name+".", inner)
+		} else {
+			r[prefix+name] = value
+		}
+	}
 }
 
 // recordOf waits for the record of the request that was answered with a.

@@ -34,18 +34,11 @@ var caddyfileTemplate = template.Must(template.New("Caddyfile").Parse(`# The gat
 	grace_period 30s
 	log audit {
 		include http.handlers.audit_log
-		output file "{{.StateDir}}/audit.log" {
-			mode 0600
-			roll_size 100MiB
-			roll_keep 100000
-			roll_keep_for 180d
+		output audit_file "{{.StateDir}}/audit.log" {
+			retention 180d
+			sign_key "{{.StateDir}}/audit.key"
 		}
-		format json {
-			time_key ""
-			message_key message
-			level_key log.level
-			name_key log.logger
-		}
+		format ecs
 	}
 	log default {
 		exclude http.handlers.audit_log
@@ -71,6 +64,7 @@ https://:{{.Port}} {
 			rate 5/s
 			burst 10
 			penalty 3 10m
+			penalty_window 15 10m
 			concurrency 200
 		}
 		jwt_auth {

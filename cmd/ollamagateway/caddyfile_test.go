@@ -11,6 +11,7 @@ import (
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/gateway18789/caddy-ollama/auditlog"
+	_ "github.com/gateway18789/caddy-ollama/auditlog/ecs"
 	_ "github.com/gateway18789/caddy-ollama/jwtauth"
 	_ "github.com/gateway18789/caddy-ollama/ollamaadapter"
 	_ "github.com/gateway18789/caddy-ollama/ratelimit"
