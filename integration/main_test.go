@@ -20,6 +20,10 @@ import (
 var workDir string
 
 func TestMain(m *testing.M) {
+	if order := os.Getenv(clientProcess); order != "" {
+		fmt.Fprintln(os.Stderr, beClient(order))
+		os.Exit(1)
+	}
 	var err error
 	if workDir, err = os.MkdirTemp("", "gw"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
