@@ -2,7 +2,6 @@ package verify
 
 import (
 	"cmp"
-	"io"
 	"slices"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/lines"
@@ -20,7 +19,7 @@ func Order(names []string) []string {
 	}
 	var begin []beginning
 	for _, name := range names {
-		begin = append(begin, beginning{name, firstNumber(name)})
+		begin = append(begin, beginning{name, anyNumber(name)})
 	}
 	slices.SortStableFunc(begin, func(a, b beginning) int {
 		return cmp.Or(cmp.Compare(a.number-1, b.number-1), cmp.Compare(a.name, b.name)) // 0 is the last
@@ -32,33 +31,28 @@ func Order(names []string) []string {
 	return ordered
 }
 
-// firstNumber is the number that a file begins with, by the word of the first line that
-// fits to the one before it: what a single line says may have been changed. It is zero if
-// nobody can tell.
-func firstNumber(name string) uint64 {
+// anyNumber is the number of a line near the file's beginning, which tells where in the
+// log the file belongs. What a single line says may have been changed, so it is that of
+// the first line that fits to the one before it; if there is none, the first line's. It
+// is zero if nobody can tell.
+func anyNumber(name string) uint64 {
 	reader := lines.NewReader(name)
 	defer reader.Close()
-	var before, now item
 	var first uint64
+	before, now := new(item), new(item)
 	for range sampled {
 		line, err := reader.Next()
 		if err != nil {
-			if err == io.EOF {
-				break
-			}
-			return first // whoever reads the file in earnest will tell
+			break // whoever reads the file in earnest will tell
 		}
 		now.set(line)
-		if now.fault != nil {
-			before, now = now, before
-			continue
-		}
-		number := now.sealed.Sequence - uint64(now.number) + 1
-		if now.provesItself() || before.number > 0 && before.fault == nil && now.follows(before.sealed.Hash) {
-			return number
-		}
-		if first == 0 {
-			first = number
+		if now.fault == nil {
+			if before.number > 0 && before.fault == nil && now.follows(before.sealed.Hash) {
+				return now.sealed.Sequence
+			}
+			if first == 0 {
+				first = now.sealed.Sequence
+			}
 		}
 		before, now = now, before
 	}

@@ -34,7 +34,6 @@ type walker struct {
 	aside *place
 	// destroyed counts the lines since at that are none any more.
 	destroyed uint64
-	headSeen  bool
 	last      *item // the last line that was taken
 }
 
@@ -86,6 +85,9 @@ func (w *walker) look(l, next *item) {
 		w.find(l, Misplaced, "event.sequence is %d where %d should be: it was changed, or another line stands here", number, expected)
 		w.at = place{expected, []chain.Hash{l.sealed.Hash}, true}
 		w.destroyed = 0
+	case number == w.at.sequence && following != nil && following.Sequence == expected:
+		w.find(l, Misplaced, "line %d of the log is there twice: this one, or the one before it, was added", number)
+		w.at.hashes = append(w.at.hashes, l.sealed.Hash) // the line behind it tells which
 	case following != nil && following.Sequence == expected:
 		w.find(l, Misplaced, "line %d of the log stands before line %d: it was added or moved here", number, expected)
 	case number > expected:
@@ -126,7 +128,7 @@ func (w *walker) lookAtFault(l, next *item) {
 func (w *walker) begin(l *item, following *chain.Link) {
 	w.begun = true
 	w.at.sequence = l.sealed.Sequence - 1
-	if !l.provesItself() && following != nil && following.Sequence > 2 {
+	if !l.provesItself() && following != nil && following.Sequence >= 2 {
 		w.at.sequence = following.Sequence - 2 // the number of this one may have been changed
 	}
 	switch {
@@ -195,11 +197,8 @@ func (w *walker) arrive(l *item) {
 	}
 	w.last.file, w.last.number, w.last.sealed.Link = l.file, l.number, l.sealed.Link
 	w.span(l)
-	if w.head != nil && l.sealed.Sequence == w.head.Sequence {
-		w.headSeen = true
-		if l.sealed.Hash != w.head.Hash {
-			w.find(l, BadHead, "line %d is not the one of which the head tells", w.head.Sequence)
-		}
+	if w.head != nil && l.sealed.Sequence == w.head.Sequence && l.sealed.Hash != w.head.Hash {
+		w.find(l, BadHead, "line %d is not the one of which the head tells", w.head.Sequence)
 	}
 	w.lookAtEvent(l)
 }
@@ -228,17 +227,18 @@ func (w *walker) end() {
 	if w.current != nil {
 		w.look(w.current, nil)
 	}
-	h := w.head
+	h, place := w.head, w.last
+	if w.current != nil && w.current.kind == Unfinished {
+		place = w.current
+	}
 	switch {
 	case w.last == nil:
 		w.find(nil, Missing, "there is no line of an audit log")
 	case h == nil:
-	case w.report.Last < h.Sequence:
-		w.find(w.last, Missing, "the log ends with line %d, but its head tells of line %d: %s missing at the end",
+	case w.report.Last+w.destroyed < h.Sequence:
+		w.find(place, Missing, "the log ends with line %d, but its head tells of line %d: %s missing at the end",
 			w.report.Last, h.Sequence, areLines(h.Sequence-w.report.Last))
-	case !w.headSeen:
-		w.find(w.last, BadHead, "line %d, of which the head tells, is missing", h.Sequence)
-	default:
+	case w.report.Last > h.Sequence: // that the head's own line is missing was found before
 		w.report.AfterHead = w.report.Last - h.Sequence
 	}
 }
