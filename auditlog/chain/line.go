@@ -53,15 +53,15 @@ func (l Line) Follows(previous Link) error {
 	if l.Sequence != previous.Sequence+1 {
 		return fmt.Errorf("%w: %d where %d should be", ErrSequence, l.Sequence, previous.Sequence+1)
 	}
-	if l.computed(previous.Hash) != l.Hash {
+	if l.HashAfter(previous.Hash) != l.Hash {
 		return fmt.Errorf("%w: line %d is not the one that was written after line %d",
 			ErrHash, l.Sequence, previous.Sequence)
 	}
 	return nil
 }
 
-// computed is the hash the line should have.
-func (l Line) computed(previous Hash) Hash {
+// HashAfter is the hash the line should have if the line before it has the given one.
+func (l Line) HashAfter(previous Hash) Hash {
 	canonical := make([]byte, 0, 1024)
 	canonical = append(canonical, l.body...)
 	return hash(previous, append(canonical, '}'))
