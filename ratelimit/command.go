@@ -35,7 +35,7 @@ func listCommand() *cobra.Command {
 		Short: "Lists the clients that are blocked",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			blocks, err := call[[]listed](cmd, http.MethodGet, blocksPath, nil)
+			blocks, err := call[[]listed](cmd, http.MethodGet, blocksPath+"?zone="+url.QueryEscape(flagOf(cmd, "zone")), nil)
 			if err != nil {
 				return err
 			}
@@ -55,8 +55,7 @@ func blockCommand() *cobra.Command {
 		Short: "Blocks a client from now on",
 		Args:  cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			zone, _ := cmd.Flags().GetString("zone")
-			body, err := json.Marshal(ordered{Client: args[0], Duration: args[1], Zone: zone})
+			body, err := json.Marshal(ordered{Client: args[0], Duration: args[1], Zone: flagOf(cmd, "zone")})
 			if err != nil {
 				return err
 			}
@@ -75,24 +74,28 @@ func unblockCommand() *cobra.Command {
 		Short: "Lifts a client's block, and forgets what led to it",
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			_, err := call[struct{}](cmd, http.MethodDelete, blocksPath+"/"+url.PathEscape(args[0]), nil)
+			_, err := call[struct{}](cmd, http.MethodDelete, unblockPath(args[0], flagOf(cmd, "zone")), nil)
 			return err
 		},
 	}
 }
 
+// unblockPath is where a block is to be lifted. An empty zone is the only one.
+func unblockPath(client, zone string) string {
+	return blocksPath + "/" + url.PathEscape(client) + "?zone=" + url.QueryEscape(zone)
+}
+
+func flagOf(cmd *cobra.Command, name string) string {
+	value, _ := cmd.Flags().GetString(name) // which is there
+	return value
+}
+
 // call asks the running Caddy's admin API. An answer without content is T's zero value.
 func call[T any](cmd *cobra.Command, method, path string, body []byte) (answer T, err error) {
-	flag := func(name string) string {
-		value, _ := cmd.Flags().GetString(name)
-		return value
-	}
-	address, err := caddycmd.DetermineAdminAPIAddress(flag("address"), nil, flag("config"), flag("adapter"))
+	address, err := caddycmd.DetermineAdminAPIAddress(
+		flagOf(cmd, "address"), nil, flagOf(cmd, "config"), flagOf(cmd, "adapter"))
 	if err != nil {
 		return answer, fmt.Errorf("finding the admin API: %w", err)
-	}
-	if zone := flag("zone"); zone != "" && method != http.MethodPost {
-		path += "?zone=" + url.QueryEscape(zone)
 	}
 	var reader io.Reader
 	if body != nil {

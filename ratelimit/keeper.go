@@ -112,7 +112,7 @@ func (k *keeper) file() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return path.Join("ip_throttle", certmagic.StorageKeys.Safe(k.zone), instance.String()+".json"), nil
+	return path.Join("ip_throttle", k.zone+"."+instance.String()+".json"), nil
 }
 
 func (k *keeper) read() ([]limit.Block, error) {

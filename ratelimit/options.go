@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"strings"
 	"time"
 
@@ -48,6 +49,10 @@ const (
 	longestWait = 5 * time.Minute
 )
 
+// plainName is what a zone may be called: the name is a label of metrics, and in the
+// names of files and in URLs.
+var plainName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
 // compile checks the options and makes the policy of them.
 func (t *Throttle) compile() error {
 	interval, err := parseRate(t.Rate)
@@ -69,6 +74,8 @@ func (t *Throttle) compile() error {
 		return fmt.Errorf("ipv6_prefix %d: give a number from 16 to 128", t.IPv6Prefix)
 	case t.MaxClients < 0 || t.MaxClients > 100*most:
 		return fmt.Errorf("max_clients %d: give a number from 1 to %d", t.MaxClients, 100*most)
+	case !plainName.MatchString(t.Zone):
+		return fmt.Errorf("zone %q: give a name of up to 64 letters, digits, dots, dashes and underscores", t.Zone)
 	case t.Key != "" && (!strings.HasPrefix(t.Key, "{") || !strings.HasSuffix(t.Key, "}")):
 		return fmt.Errorf("key %q: give a placeholder such as {http.auth.user.id}", t.Key)
 	}

@@ -1,0 +1,198 @@
+package ratelimit
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/record"
+)
+
+// server serves the throttle over TCP, HTTP/1.1 and HTTP/2, and passes on to next.
+func server(t *testing.T, throttle *Throttle, next caddyhttp.HandlerFunc) *httptest.Server {
+	t.Helper()
+	s := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, nil)
+		caddyhttp.SetVar(r.Context(), caddyhttp.ClientIPVarKey, "192.0.2.1")
+		if err := throttle.ServeHTTP(w, r, next); err != nil {
+			if he, ok := err.(caddyhttp.HandlerError); ok {
+				w.WriteHeader(he.StatusCode)
+			}
+		}
+	}))
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	return s
+}
+
+// until waits for what another goroutine brings about.
+func until(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	deadline := time.After(10 * time.Second)
+	for !is() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			t.Fatal("it never came about: " + what)
+		}
+	}
+}
+
+// full is a throttle whose only slot is taken until free is called.
+func full(t *testing.T) (throttle *Throttle, free func()) {
+	t.Helper()
+	throttle = load(t, newContext(t), `{"concurrency":1,"per_client":1,"queue":{"places":5,"wait":"1m"}}`)
+	release, ended := make(chan struct{}), make(chan struct{})
+	begun := make(chan struct{})
+	go func() {
+		defer close(ended)
+		ask(throttle, "192.0.2.9", func(http.ResponseWriter, *http.Request) error {
+			close(begun)
+			<-release
+			return nil
+		})
+	}()
+	<-begun
+	freed := false
+	free = func() {
+		if !freed {
+			freed = true
+			close(release)
+			<-ended
+		}
+	}
+	t.Cleanup(free)
+	return throttle, free
+}
+
+func TestAClientThatLeavesTheQueueIsDroppedAtOnce(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		http2 bool
+		body  int
+	}{
+		{"HTTP 1.1, no body", false, 0},
+		{"HTTP 1.1, a short body", false, 100},
+		{"HTTP 1.1, a conversation with an image", false, 1_000_000},
+		{"HTTP 2, no body", true, 0},
+		{"HTTP 2, a body longer than is read ahead", true, 3 << 20},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			throttle, _ := full(t)
+			s := server(t, throttle, func(http.ResponseWriter, *http.Request) error {
+				t.Error("a request is served whose client has left")
+				return nil
+			})
+			client := s.Client()
+			if !test.http2 {
+				transport := client.Transport.(*http.Transport)
+				transport.TLSClientConfig.NextProtos = []string{"http/1.1"}
+				transport.ForceAttemptHTTP2 = false
+			}
+			ctx, leave := context.WithCancel(t.Context())
+			ended := make(chan struct{})
+			go func() {
+				defer close(ended)
+				req, _ := http.NewRequestWithContext(ctx, http.MethodPost, s.URL, bytes.NewReader(make([]byte, test.body)))
+				if resp, err := client.Do(req); err == nil {
+					resp.Body.Close()
+				}
+			}()
+			until(t, "the request waits", func() bool { return throttle.zone.Waiting() == 1 })
+			left := time.Now()
+			leave()
+			until(t, "the request is dropped", func() bool { return throttle.zone.Waiting() == 0 })
+			if took := time.Since(left); took > time.Second { // of the minute that it may wait
+				t.Errorf("it took %v", took)
+			}
+			<-ended
+			if n := throttle.zone.InFlight(); n != 1 {
+				t.Errorf("%d in flight, want the one that has the slot", n)
+			}
+		})
+	}
+}
+
+func TestABodyThatWaitedArrivesWhole(t *testing.T) {
+	for _, size := range []int{0, 1, 1000, readAhead - 1, readAhead, readAhead + 1, 3 * readAhead} {
+		t.Run(fmt.Sprint(size, " bytes"), func(t *testing.T) {
+			throttle, free := full(t)
+			sent := bytes.Repeat([]byte("0123456789"), size/10+1)[:size]
+			s := server(t, throttle, func(w http.ResponseWriter, r *http.Request) error {
+				got, err := io.ReadAll(r.Body)
+				if err != nil || !bytes.Equal(got, sent) {
+					t.Errorf("%d bytes came of %d: %v", len(got), size, err)
+				}
+				w.WriteHeader(http.StatusNoContent)
+				return nil
+			})
+			transport := s.Client().Transport.(*http.Transport)
+			transport.TLSClientConfig.NextProtos = []string{"http/1.1"}
+			transport.ForceAttemptHTTP2 = false
+			transport.ExpectContinueTimeout = time.Minute
+			answer := make(chan int, 1)
+			go func() {
+				req, _ := http.NewRequest(http.MethodPost, s.URL, bytes.NewReader(sent))
+				req.Header.Set("Expect", "100-continue")
+				resp, err := s.Client().Do(req)
+				if err != nil {
+					t.Error(err)
+					answer <- 0
+					return
+				}
+				resp.Body.Close()
+				answer <- resp.StatusCode
+			}()
+			until(t, "the request waits", func() bool { return throttle.zone.Waiting() == 1 })
+			free()
+			if status := <-answer; status != http.StatusNoContent {
+				t.Errorf("status %d", status)
+			}
+		})
+	}
+}
+
+func TestABodyThatBreaksOffBreaksOffForWhoReadsIt(t *testing.T) {
+	r := newRequest("192.0.2.1")
+	r.Body = io.NopCloser(io.MultiReader(strings.NewReader("beginning"), failing{net.ErrClosed}))
+	got, err := io.ReadAll(ahead(r.Body))
+	if string(got) != "beginning" || err != net.ErrClosed {
+		t.Errorf("read %q, %v", got, err)
+	}
+}
+
+func TestTheRecordTellsHowLongARequestWaited(t *testing.T) {
+	throttle, free := full(t)
+	r, rec := newRequest("192.0.2.1"), new(record.Record)
+	r = r.WithContext(record.NewContext(r.Context(), rec))
+	got := make(chan answered, 1)
+	go func() { got <- serve(throttle, r, with(200)) }()
+	until(t, "the request waits", func() bool { return throttle.zone.Waiting() == 1 })
+	free()
+	if a := <-got; a.status != 200 || rec.QueueWait <= 0 {
+		t.Errorf("status %d, waited %v", a.status, rec.QueueWait)
+	}
+}
+
+func TestWhoLeavesWhileWaitingIsRecordedAsGone(t *testing.T) {
+	throttle, _ := full(t)
+	r, rec := newRequest("192.0.2.1"), new(record.Record)
+	ctx, leave := context.WithCancel(record.NewContext(r.Context(), rec))
+	leave()
+	if a := serve(throttle, r.WithContext(ctx), with(200)); a.passed || a.status != record.StatusClientGone || rec.Reason != record.ClientGone {
+		t.Errorf("passed %v, status %d, reason %q", a.passed, a.status, rec.Reason)
+	}
+}
