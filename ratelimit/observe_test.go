@@ -1,0 +1,216 @@
+package ratelimit
+
+import (
+	"context"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyevents"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	dto "github.com/prometheus/client_model/go"
+
+	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
+)
+
+// metricsSay compares what a configuration's registry tells of some metrics.
+func metricsSay(t *testing.T, ctx caddy.Context, want string, names ...string) {
+	t.Helper()
+	if err := testutil.GatherAndCompare(ctx.GetMetricsRegistry(), strings.NewReader(want), names...); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	ctx := newContext(t)
+	throttle := load(t, ctx, `{"rate":"1/h","burst":2,"penalty":{"errors":2,"duration":"10m"},"per_client":1,"exempt":["10.0.0.0/8"],"zone":"measured"}`)
+	same := load(t, ctx, `{"rate":"1/h","burst":2,"penalty":{"errors":2,"duration":"10m"},"per_client":1,"exempt":["10.0.0.0/8"],"zone":"measured"}`)
+	for range 3 {
+		ask(throttle, "192.0.2.1", with(200)) // the third is over the rate
+	}
+	for range 3 {
+		ask(same, "192.0.2.2", with(401)) // the second blocks
+	}
+	ask(throttle, "10.0.0.1", with(200))
+	ask(throttle, "192.0.2.3", func(w http.ResponseWriter, r *http.Request) error {
+		ask(throttle, "192.0.2.3", with(200)) // over what it may have in flight
+		metricsSay(t, ctx, `
+# HELP caddy_ip_throttle_in_flight Requests in flight.
+# TYPE caddy_ip_throttle_in_flight gauge
+caddy_ip_throttle_in_flight{zone="measured"} 1
+`, "caddy_ip_throttle_in_flight")
+		return nil
+	})
+	const all = `
+# HELP caddy_ip_throttle_requests_total Requests by what became of them.
+# TYPE caddy_ip_throttle_requests_total counter
+caddy_ip_throttle_requests_total{verdict="blocked",zone="measured"} 1
+caddy_ip_throttle_requests_total{verdict="client_gone",zone="measured"} 0
+caddy_ip_throttle_requests_total{verdict="client_over_capacity",zone="measured"} 1
+caddy_ip_throttle_requests_total{verdict="exempt",zone="measured"} 1
+caddy_ip_throttle_requests_total{verdict="over_capacity",zone="measured"} 0
+caddy_ip_throttle_requests_total{verdict="passed",zone="measured"} 5
+caddy_ip_throttle_requests_total{verdict="rate_limited",zone="measured"} 1
+`
+	const now = `
+# HELP caddy_ip_throttle_blocked_clients Clients that are blocked.
+# TYPE caddy_ip_throttle_blocked_clients gauge
+caddy_ip_throttle_blocked_clients{zone="measured"} 1
+# HELP caddy_ip_throttle_clients Clients that are remembered.
+# TYPE caddy_ip_throttle_clients gauge
+caddy_ip_throttle_clients{zone="measured"} 3
+# HELP caddy_ip_throttle_in_flight Requests in flight.
+# TYPE caddy_ip_throttle_in_flight gauge
+caddy_ip_throttle_in_flight{zone="measured"} 0
+# HELP caddy_ip_throttle_queue_length Requests that wait for a slot.
+# TYPE caddy_ip_throttle_queue_length gauge
+caddy_ip_throttle_queue_length{zone="measured"} 0
+`
+	onlyMeasured := func(ctx caddy.Context) {
+		t.Helper()
+		// other tests of this process have counted, too
+		gatherer := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) { return zoneOnly(ctx.GetMetricsRegistry(), "measured") })
+		if err := testutil.GatherAndCompare(gatherer, strings.NewReader(all), "caddy_ip_throttle_requests_total"); err != nil {
+			t.Error(err)
+		}
+	}
+	onlyMeasured(ctx)
+	gauges := []string{"caddy_ip_throttle_blocked_clients", "caddy_ip_throttle_clients", "caddy_ip_throttle_in_flight", "caddy_ip_throttle_queue_length"}
+	metricsSay(t, ctx, now, gauges...)
+
+	// the next configuration's registry goes on from there
+	next := newContext(t)
+	load(t, next, `{"rate":"2/h","zone":"measured"}`)
+	onlyMeasured(next)
+	metricsSay(t, next, now, gauges...)
+}
+
+// zoneOnly is what a registry tells of one zone.
+func zoneOnly(registry *prometheus.Registry, zone string) ([]*dto.MetricFamily, error) {
+	families, err := registry.Gather()
+	for _, f := range families {
+		f.Metric = slices.DeleteFunc(f.Metric, func(m *dto.Metric) bool {
+			return !slices.ContainsFunc(m.Label, func(l *dto.LabelPair) bool { return l.GetName() == "zone" && l.GetValue() == zone })
+		})
+	}
+	return families, err
+}
+
+func TestNoMetricNamesAClient(t *testing.T) {
+	ctx := newContext(t)
+	throttle := load(t, ctx, usual)
+	for range 4 {
+		ask(throttle, "192.0.2.77", with(401))
+	}
+	families, err := ctx.GetMetricsRegistry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := 0
+	for _, f := range families {
+		if strings.HasPrefix(f.GetName(), metricPrefix) {
+			seen++
+			if strings.Contains(f.String(), "192.0.2.77") {
+				t.Errorf("%s names a client", f.GetName())
+			}
+		}
+	}
+	if seen < 7 {
+		t.Errorf("only %d metrics are told", seen)
+	}
+}
+
+// listener keeps the events that it hears.
+type listener struct {
+	mu     sync.Mutex
+	events []map[string]any
+}
+
+func (l *listener) Handle(_ context.Context, e caddy.Event) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.events = append(l.events, e.Data)
+	return nil
+}
+
+func (l *listener) heard() []map[string]any {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.events
+}
+
+// listen subscribes to blocks in all configurations of an installation.
+func listen(t *testing.T, ctx caddy.Context) *listener {
+	t.Helper()
+	app, err := ctx.App("events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := new(listener)
+	if err := app.(*caddyevents.App).Subscribe(&caddyevents.Subscription{Events: []string{eventBlocked}, Handlers: []caddyevents.Handler{l}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := app.(*caddyevents.App).Start(); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestABlockIsAnEvent(t *testing.T) {
+	stillZone(t)
+	ctx := newContext(t)
+	l := listen(t, ctx)
+	throttle := load(t, ctx, `{"penalty":{"errors":2,"duration":"10m"}}`)
+	for range 3 {
+		ask(throttle, "2001:db8::7", with(401))
+	}
+	events := l.heard()
+	if len(events) != 1 {
+		t.Fatalf("%d events of one block", len(events))
+	}
+	for name, want := range map[string]any{
+		"zone": "default", "client": "2001:db8::/64", "client_ip": "2001:db8::7",
+		"cause": string(limit.ErrorsInARow), "seconds": 600, "repeats": 0,
+	} {
+		if events[0][name] != want {
+			t.Errorf("%s is %v, want %v", name, events[0][name], want)
+		}
+	}
+	since, err := time.Parse(time.RFC3339Nano, events[0]["since"].(string))
+	end, err2 := time.Parse(time.RFC3339Nano, events[0]["until"].(string))
+	if err != nil || err2 != nil || end.Sub(since) != 10*time.Minute {
+		t.Errorf("from %v to %v", events[0]["since"], events[0]["until"])
+	}
+}
+
+// Events of a configuration that has ended reach nobody: the next one's are used.
+func TestABlockByAnOldConfigurationsStreamIsAnEventOfTheNew(t *testing.T) {
+	base := installation(t)
+	l := listen(t, base)
+	old, endOld := caddy.NewContext(base)
+	before := load(t, old, `{"penalty":{"errors":1,"duration":"10m"}}`)
+	fresh, endFresh := caddy.NewContext(base)
+	defer endFresh()
+	ask(before, "192.0.2.1", func(w http.ResponseWriter, r *http.Request) error {
+		load(t, fresh, `{"penalty":{"errors":1,"duration":"10m"}}`)
+		endOld()
+		return with(401)(w, r)
+	})
+	if n := len(l.heard()); n != 1 {
+		t.Errorf("%d events", n)
+	}
+}
+
+func TestWhoHasLeftForGoodTellsNobody(t *testing.T) {
+	ctx, end := configuration(t)
+	throttle := load(t, ctx, `{"penalty":{"errors":1,"duration":"10m"}}`)
+	ask(throttle, "192.0.2.1", func(w http.ResponseWriter, r *http.Request) error {
+		end() // the process stops
+		return with(401)(w, r)
+	})
+}
