@@ -72,7 +72,7 @@ func (z *Zone) end(e ending) (*limit.Block, error) {
 		},
 		e.lease, int(e.judgement), string(e.who.Key[:]), e.who.Name,
 		p.Penalty, micros(p.PenaltyTime), p.Window, micros(p.WindowTime),
-		micros(p.BlockTime(1<<30)), micros(limit.RepeatedWithin), max(1, places(p)/blockShare),
+		micros(p.BlockTime(64)), micros(limit.RepeatedWithin), max(1, places(p)/blockShare),
 	).Slice()
 	if err != nil || len(reply) == 0 {
 		return nil, err
