@@ -6,14 +6,11 @@ import (
 
 	"github.com/alicebob/miniredis/v2"
 	goredis "github.com/redis/go-redis/v9"
-	"go.uber.org/goleak"
 
 	"github.com/gateway18789/caddy-ollama/ratelimit/redis"
 	"github.com/gateway18789/caddy-ollama/ratelimit/redis/redistest"
 	"github.com/gateway18789/caddy-ollama/ratelimit/storetest"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // open returns a gateway's zone, which ends with the test.
 func open(t testing.TB, client goredis.UniversalClient, change func(*redis.Config)) *redis.Zone {
