@@ -13,6 +13,7 @@ import (
 
 	"github.com/gateway18789/caddy-ollama/jwtauth/key"
 	"github.com/gateway18789/caddy-ollama/jwtauth/token"
+	"github.com/gateway18789/caddy-ollama/ratelimit/redisconfig"
 )
 
 func init() {
@@ -42,6 +43,8 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		require          <claim> [<value>...]          # repeatable
 //		bind_certificate off|optional|required
 //		replay           off|once
+//		store            memory|redis { ... }          # see the package redisconfig
+//		on_store_failure local|refuse
 //		models_claim     <claim>
 //		allow_preflight  on|off
 //		rejected_status  403|401
@@ -80,7 +83,7 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // mostValues are the options, and how many values each may have.
 var mostValues = map[string]int{
 	"secret": 2, "public_key": 2, "jwks": 1, "algorithms": len(key.Algorithms), "max_lifetime": 1, "leeway": 1, "issuer": 1, "audience": 1,
-	"require": 64, "bind_certificate": 1, "replay": 1, "models_claim": 1, "allow_preflight": 1, "rejected_status": 1,
+	"require": 64, "bind_certificate": 1, "replay": 1, "store": 1, "on_store_failure": 1, "models_claim": 1, "allow_preflight": 1, "rejected_status": 1,
 }
 
 func (h *Handler) setOption(d *caddyfile.Dispenser, option string, values []string) error {
@@ -122,6 +125,13 @@ func (h *Handler) setOption(d *caddyfile.Dispenser, option string, values []stri
 	case "replay":
 		h.Replay = value
 		return oneOf(d, option, value, "off", "once")
+	case "store":
+		var err error
+		h.Redis, err = redisconfig.Unmarshal(d, values)
+		return err
+	case "on_store_failure":
+		h.OnStoreFailure = value
+		return oneOf(d, option, value, "local", "refuse")
 	case "models_claim":
 		h.ModelsClaim = value
 	case "allow_preflight":

@@ -16,9 +16,9 @@ import (
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/jwtauth/key"
 	"github.com/gateway18789/caddy-ollama/jwtauth/permit"
-	"github.com/gateway18789/caddy-ollama/jwtauth/replay"
 	"github.com/gateway18789/caddy-ollama/jwtauth/token"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+	"github.com/gateway18789/caddy-ollama/ratelimit/redisconfig"
 )
 
 func init() {
@@ -67,6 +67,12 @@ type Handler struct {
 	// Whether a token passes more than once: `off`, or `once`, for which it needs a
 	// `jti`. Default: `off`.
 	Replay string `json:"replay,omitempty"`
+	// Lets gateways share, in Redis or Valkey, which tokens have passed `replay once`.
+	// Not set: each has a memory of its own.
+	Redis *redisconfig.Options `json:"redis,omitempty"`
+	// What happens while Redis does not answer: `local`, a token passes each gateway
+	// once; `refuse`, no token passes. Default: `local`.
+	OnStoreFailure string `json:"on_store_failure,omitempty"`
 	// The claim that lists the models its user may ask for, as names in which *
 	// stands for anything; without the claim there are none. Default: no claim does.
 	ModelsClaim string `json:"models_claim,omitempty"`
@@ -81,7 +87,7 @@ type Handler struct {
 
 	verifier token.Verifier
 	local    *localKeys
-	replayed *replay.Store
+	replayed memory
 	pooled   []string // what is to be given back to the pool
 	now      func() time.Time
 }
@@ -129,13 +135,18 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.pooled = append(h.pooled, poolKey)
 		keys = append(keys, remote)
 	}
-	if h.Replay == "once" {
-		store, _, err := pool.LoadOrNew(replayKey, newReplayed)
-		if err != nil {
+	if h.Redis != nil {
+		if err := h.Redis.Check(); err != nil {
 			return err
 		}
-		h.pooled = append(h.pooled, replayKey)
-		h.replayed = store.(replayed).Store
+	}
+	if h.Replay == "once" {
+		memory, poolKey, err := h.replayMemory(ctx.Logger())
+		if err != nil {
+			return fmt.Errorf("jwt_auth%s: %w", h.at(), err)
+		}
+		h.pooled = append(h.pooled, poolKey)
+		h.replayed = memory
 	}
 	h.verifier = token.Verifier{
 		Keys:        h.allowed(keys),
@@ -174,6 +185,12 @@ func (h *Handler) Validate() error {
 		return fmt.Errorf("rejected_status %d: it must be 403 or 401", h.RejectedStatus)
 	case h.Replay != "off" && h.Replay != "once":
 		return fmt.Errorf("replay %q: it must be off or once", h.Replay)
+	case h.Redis != nil && h.Replay != "once":
+		return errors.New("store redis is for replay once")
+	case h.OnStoreFailure != "" && h.Redis == nil:
+		return errors.New("on_store_failure: only store redis can fail")
+	case h.OnStoreFailure != "" && h.OnStoreFailure != "local" && h.OnStoreFailure != "refuse":
+		return fmt.Errorf("on_store_failure %q: it must be local or refuse", h.OnStoreFailure)
 	case !slices.Contains([]token.Binding{token.BindingOff, token.BindingOptional, token.BindingRequired}, h.BindCertificate):
 		return fmt.Errorf("bind_certificate %q: it must be off, optional or required", h.BindCertificate)
 	}

@@ -7,6 +7,8 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gateway18789/caddy-ollama/ratelimit/redisconfig"
 )
 
 func init() {
@@ -36,6 +38,8 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		exempt         <cidr>...
 //		max_clients    <n>
 //		zone           <name>
+//		store          memory|redis { ... }         # see the package redisconfig
+//		on_store_failure local|refuse|allow
 //	}
 func (t *Throttle) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the directive's name
@@ -74,6 +78,14 @@ func (t *Throttle) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 		}
 	case "zone":
 		if !d.AllArgs(&t.Zone) {
+			return d.ArgErr()
+		}
+	case "store":
+		var err error
+		t.Redis, err = redisconfig.Unmarshal(d, d.RemainingArgs())
+		return err
+	case "on_store_failure":
+		if !d.AllArgs(&t.OnStoreFailure) {
 			return d.ArgErr()
 		}
 	case "burst":

@@ -71,14 +71,14 @@ func (c *clock) advance(d time.Duration) { c.elapsed.Add(int64(d)) }
 func stillZone(t *testing.T) (*zone, *clock) {
 	t.Helper()
 	c := new(clock)
-	joined, loaded, err := zones.LoadOrNew("default", func() (caddy.Destructor, error) {
+	joined, loaded, err := zones.LoadOrNew(zoneKey{name: "default"}, func() (caddy.Destructor, error) {
 		return newZone("default", memory.NewZone(c.since, c.now), keeperOf(newContext(t), "default", zap.NewNop())), nil
 	})
 	if err != nil || loaded {
 		t.Fatalf("the zone is in use already: %v, %v", loaded, err)
 	}
 	t.Cleanup(func() {
-		if _, err := zones.Delete("default"); err != nil {
+		if _, err := zones.Delete(zoneKey{name: "default"}); err != nil {
 			t.Error(err)
 		}
 	})

@@ -92,7 +92,7 @@ func TestAThousandReloadsUnderLoad(t *testing.T) {
 	if n := zone.BlocksInForce(); n != 1 {
 		t.Errorf("%d blocks, want the one", n)
 	}
-	if uses, _ := zones.References("default"); uses != 1 {
+	if uses, _ := zones.References(zoneKey{name: "default"}); uses != 1 {
 		t.Errorf("the zone is used %d times", uses)
 	}
 	end()

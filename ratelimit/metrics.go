@@ -17,6 +17,7 @@ const (
 	verdictOverCapacity       = "over_capacity"
 	verdictClientOverCapacity = "client_over_capacity"
 	verdictGone               = "client_gone" // while it waited
+	verdictUnavailable        = "store_unavailable"
 )
 
 const metricPrefix = "caddy_ip_throttle_"
@@ -60,7 +61,7 @@ func metricsOf(zone string) zoneMetrics {
 	}
 	for _, verdict := range []string{
 		verdictPassed, verdictExempt, verdictRateLimited, verdictBlocked,
-		verdictOverCapacity, verdictClientOverCapacity, verdictGone,
+		verdictOverCapacity, verdictClientOverCapacity, verdictGone, verdictUnavailable,
 	} {
 		m.requests[verdict] = requestsTotal.WithLabelValues(zone, verdict)
 	}
@@ -123,7 +124,7 @@ var theGauges = newGauges()
 
 // registerMetrics makes a configuration's registry tell them.
 func registerMetrics(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{requestsTotal, blocksTotal, queueWaitSeconds, storeErrorsTotal, theGauges} {
+	for _, c := range []prometheus.Collector{requestsTotal, blocksTotal, queueWaitSeconds, storeErrorsTotal, storeUp, storeOutagesTotal, theGauges} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return err

@@ -56,6 +56,7 @@ caddy_ip_throttle_requests_total{verdict="exempt",zone="measured"} 1
 caddy_ip_throttle_requests_total{verdict="over_capacity",zone="measured"} 0
 caddy_ip_throttle_requests_total{verdict="passed",zone="measured"} 5
 caddy_ip_throttle_requests_total{verdict="rate_limited",zone="measured"} 1
+caddy_ip_throttle_requests_total{verdict="store_unavailable",zone="measured"} 0
 `
 	const now = `
 # HELP caddy_ip_throttle_blocked_clients Clients that are blocked.

@@ -102,6 +102,9 @@ func (t *Throttle) compile() error {
 		}
 		t.policy.Queue, t.policy.QueueWait = q.Places, time.Duration(q.Wait)
 	}
+	if err := t.compileStore(); err != nil {
+		return err
+	}
 	return t.compileExempt()
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gateway18789/caddy-ollama/auditlog"
 	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
+	"github.com/gateway18789/caddy-ollama/ratelimit/redisconfig"
 )
 
 func init() {
@@ -80,6 +81,13 @@ type Throttle struct {
 	MaxClients int `json:"max_clients,omitempty"`
 	// Name of the state that handlers share. Default: `default`.
 	Zone string `json:"zone,omitempty"`
+	// Shares the zone among gateways, in Redis or Valkey. Not set: it is in memory, and
+	// this gateway's alone.
+	Redis *redisconfig.Options `json:"redis,omitempty"`
+	// What happens while Redis does not answer: `local`, each gateway has its share of
+	// the budget; `refuse`, all are answered 503; `allow`, whoever is not blocked passes.
+	// Default: `local`.
+	OnStoreFailure string `json:"on_store_failure,omitempty"`
 
 	policy limit.Policy
 	exempt []netip.Prefix
@@ -118,7 +126,7 @@ func (t *Throttle) Provision(ctx caddy.Context) error {
 	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
-	zone, err := joinZone(ctx, t.Zone, t.logger)
+	zone, err := t.joinZone(ctx)
 	if err != nil {
 		return err
 	}
@@ -203,7 +211,7 @@ func (t *Throttle) Cleanup() error {
 	if t.claim != nil {
 		t.zone.unclaim(t.claim)
 	}
-	_, err := zones.Delete(t.Zone)
+	_, err := zones.Delete(t.poolKey())
 	return err
 }
 

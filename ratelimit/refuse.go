@@ -41,6 +41,14 @@ var answers = map[limit.Reason]answer{
 		reason:  record.RateLimited,
 		verdict: verdictRateLimited,
 	},
+	limit.Unavailable: {
+		status:  http.StatusServiceUnavailable,
+		message: "the gateway cannot tell at the moment whether this request may pass; see Retry-After",
+		kind:    openai.TypeServer,
+		code:    "store_unavailable",
+		reason:  record.StoreUnavailable,
+		verdict: verdictUnavailable,
+	},
 	limit.OverCapacity:       overCapacity(verdictOverCapacity),
 	limit.ClientOverCapacity: overCapacity(verdictClientOverCapacity),
 }

@@ -88,7 +88,7 @@ func TestAConfigurationThatIsRejectedLeavesNothingBehind(t *testing.T) {
 		}
 		endRejected()
 	}
-	if uses, _ := zones.References("default"); uses != 1 {
+	if uses, _ := zones.References(zoneKey{name: "default"}); uses != 1 {
 		t.Errorf("the zone is used %d times, want once, by the configuration in force", uses)
 	}
 	for range 10 {
@@ -99,7 +99,7 @@ func TestAConfigurationThatIsRejectedLeavesNothingBehind(t *testing.T) {
 	load(t, ctx, live) // and the live configuration's claim too
 
 	end()
-	if uses, exists := zones.References("default"); exists {
+	if uses, exists := zones.References(zoneKey{name: "default"}); exists {
 		t.Errorf("the zone is used %d times after its last configuration has ended", uses)
 	}
 }

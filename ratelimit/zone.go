@@ -20,10 +20,11 @@ var zones = caddy.NewUsagePool()
 
 // zone is the state that handlers share, and which of them do.
 type zone struct {
-	*memory.Zone
+	limit.Store
 	name    string
 	metrics zoneMetrics
-	keeper  *keeper
+	keeper  *keeper // of a zone in memory; nil: Redis keeps the blocks
+	close   func()
 
 	mu     sync.Mutex
 	claims []*claim // one of each configuration, oldest first
@@ -41,22 +42,9 @@ type claim struct {
 	events   *caddyevents.App
 }
 
-// joinZone returns the zone of that name. One that is new has the blocks that were
-// kept in the configuration's storage.
-func joinZone(ctx caddy.Context, name string, logger *zap.Logger) (*zone, error) {
-	joined, _, err := zones.LoadOrNew(name, func() (caddy.Destructor, error) {
-		return newZone(name, memory.New(), keeperOf(ctx, name, logger)), nil
-	})
-	if err != nil {
-		return nil, err
-	}
-	return joined.(*zone), nil
-}
-
-func newZone(name string, state *memory.Zone, keeper *keeper) *zone {
-	z := &zone{Zone: state, name: name, metrics: metricsOf(name), keeper: keeper}
-	keeper.start(z.Zone)
-	return z
+func newZone(name string, store *memory.Zone, keeper *keeper) *zone {
+	keeper.start(store)
+	return &zone{Store: store, name: name, metrics: metricsOf(name), keeper: keeper, close: keeper.stop}
 }
 
 // claimFor says that a handler uses the zone with its settings. Handlers of one
@@ -69,6 +57,9 @@ func (z *zone) claimFor(ctx caddy.Context, t *Throttle) (*claim, error) {
 	configuration := ctx.GetMetricsRegistry()
 	settings := fmt.Sprintf("%+v %d %d %v %s", t.policy, t.IPv4Prefix, t.IPv6Prefix, t.exempt, t.Key)
 
+	if z.rival(configuration) {
+		return nil, fmt.Errorf("zone %q: two handlers use the zone with different stores: give one of them a zone name of its own", z.name)
+	}
 	z.mu.Lock()
 	defer z.mu.Unlock()
 	i := slices.IndexFunc(z.claims, func(c *claim) bool { return c.configuration == configuration })
@@ -84,7 +75,7 @@ func (z *zone) claimFor(ctx caddy.Context, t *Throttle) (*claim, error) {
 			errors.New("two handlers use the zone with different limits: give one of them a zone name of its own"))
 	}
 	c.handlers++
-	z.keeper.use(z.claims[len(z.claims)-1].ctx.Storage())
+	z.useStorage()
 	return c, nil
 }
 
@@ -96,7 +87,12 @@ func (z *zone) unclaim(c *claim) {
 		return
 	}
 	z.claims = slices.DeleteFunc(z.claims, func(other *claim) bool { return other == c })
-	if n := len(z.claims); n > 0 {
+	z.useStorage()
+}
+
+// useStorage keeps blocks in the storage of the newest configuration.
+func (z *zone) useStorage() {
+	if n := len(z.claims); n > 0 && z.keeper != nil {
 		z.keeper.use(z.claims[n-1].ctx.Storage())
 	}
 }
@@ -114,7 +110,7 @@ func (z *zone) newest() *claim {
 // Destruct implements caddy.Destructor. Requests may still hold the zone; what they
 // do from now on is not kept.
 func (z *zone) Destruct() error {
-	z.keeper.stop()
+	z.close()
 	return nil
 }
 

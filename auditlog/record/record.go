@@ -23,6 +23,7 @@ const (
 	RateLimited           = "rate_limited"
 	Blocked               = "blocked"
 	OverCapacity          = "over_capacity"
+	StoreUnavailable      = "store_unavailable" // which knows whether a request may pass
 	ForbiddenAddress      = "forbidden_address"
 	BadRequest            = "bad_request"
 	TooLarge              = "too_large"

@@ -4,6 +4,7 @@ package replay
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"maps"
 	"sync"
 	"time"
 )
@@ -43,15 +44,10 @@ func New(max int) *Store {
 // this jti comes; it is remembered until it has expired. A store that is full lets
 // nobody in whom it could not remember.
 func (s *Store) First(issuer, jti string, expires, now time.Time) bool {
-	hash := sha256.New()
-	_ = binary.Write(hash, binary.BigEndian, uint64(len(issuer))) // a hash never fails
-	hash.Write([]byte(issuer))
-	hash.Write([]byte(jti))
-	sum := hash.Sum(nil)
-	shard := &s.shards[sum[16]%shards]
+	key := idOf(issuer, jti)
+	shard := &s.shards[key[len(key)-1]%shards]
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
-	key := id(sum)
 	if until, known := shard.until[key]; known && now.Unix() <= until {
 		return false
 	}
@@ -63,6 +59,26 @@ func (s *Store) First(issuer, jti string, expires, now time.Time) bool {
 	}
 	shard.until[key] = expires.Unix() + 1
 	return true
+}
+
+// idOf is what a token is called here.
+func idOf(issuer, jti string) id {
+	hash := sha256.New()
+	_ = binary.Write(hash, binary.BigEndian, uint64(len(issuer))) // a hash never fails
+	hash.Write([]byte(issuer))
+	hash.Write([]byte(jti))
+	return id(hash.Sum(nil))
+}
+
+// all is a copy of what is remembered, and until when.
+func (s *Store) all() map[id]int64 {
+	all := make(map[id]int64)
+	for i := range s.shards {
+		s.shards[i].mu.Lock()
+		maps.Copy(all, s.shards[i].until)
+		s.shards[i].mu.Unlock()
+	}
+	return all
 }
 
 func (s *shard) sweep(now time.Time) {

@@ -52,6 +52,7 @@ const (
 	OverCapacity       // too many requests in flight, of all
 	ClientOverCapacity // too many requests in flight, of this client
 	Gone               // the client left while it waited
+	Unavailable        // nobody can decide
 )
 
 func (r Reason) String() string {
@@ -66,6 +67,8 @@ func (r Reason) String() string {
 		return "client over capacity"
 	case Gone:
 		return "client gone"
+	case Unavailable:
+		return "unavailable"
 	default:
 		return fmt.Sprintf("reason %d", int(r))
 	}

@@ -1,0 +1,149 @@
+// Package redistest starts Redis servers for tests: real ones where redis-server is
+// installed, miniredis elsewhere.
+package redistest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// Server is a redis-server that can be killed and started again, with nothing kept.
+type Server struct {
+	Address string
+
+	t         testing.TB
+	arguments []string
+	dir       string
+	process   *exec.Cmd
+}
+
+// Start starts a redis-server on loopback, with more arguments if given. It skips the test where
+// there is none.
+func Start(t testing.TB, arguments ...string) *Server {
+	t.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		t.Skip("redis-server is not installed: apt install redis-server")
+	}
+	s := &Server{Address: freeAddress(t), t: t, arguments: arguments, dir: t.TempDir()}
+	s.Restart()
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// freeAddress is one on loopback with a port that is free, as is the port 10000 above
+// it, where a cluster's nodes talk.
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	for range 100 {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		_ = l.Close()
+		if port > 55000 {
+			continue
+		}
+		bus, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+10000))
+		if err == nil {
+			_ = bus.Close()
+			return fmt.Sprintf("127.0.0.1:%d", port)
+		}
+	}
+	t.Fatal("no free port")
+	return ""
+}
+
+// Restart starts the server again at its address, and returns once it answers.
+func (s *Server) Restart() {
+	s.t.Helper()
+	_, port, _ := net.SplitHostPort(s.Address)
+	arguments := append([]string{
+		"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.dir,
+	}, s.arguments...)
+	s.process = exec.Command("redis-server", arguments...)
+	output, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer output.Close()
+	s.process.Stdout, s.process.Stderr = output, output
+	if err := s.process.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	client := s.Client()
+	defer client.Close()
+	for range 500 {
+		if client.Ping(s.t.Context()).Err() == nil {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	log, _ := os.ReadFile(filepath.Join(s.dir, "log"))
+	s.t.Fatalf("redis-server does not answer:\n%s", log)
+}
+
+// Kill kills the server: all that it knew is gone.
+func (s *Server) Kill() {
+	if s.process != nil {
+		_ = s.process.Process.Kill() // it may be dead already
+		_ = s.process.Wait()
+		s.process = nil
+	}
+}
+
+// Client returns a client of the server. Whoever asks for it closes it.
+func (s *Server) Client() *goredis.Client {
+	return goredis.NewClient(&goredis.Options{Addr: s.Address, DisableIdentity: true, MaxRetries: -1, DialerRetries: 1})
+}
+
+// Cluster starts three masters that share all slots, and returns their addresses.
+func Cluster(t testing.TB) (addresses []string) {
+	t.Helper()
+	for range 3 {
+		addresses = append(addresses, Start(t, "--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf").Address)
+	}
+	output, err := exec.Command("redis-cli", append([]string{"--cluster", "create", "--cluster-yes"}, addresses...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("creating the cluster: %v\n%s", err, output)
+	}
+	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: addresses, DisableIdentity: true})
+	defer client.Close()
+	for range 500 {
+		if info, err := client.ClusterInfo(t.Context()).Result(); err == nil && strings.Contains(info, "cluster_state:ok") {
+			return addresses
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	t.Fatal("the cluster does not come up")
+	return nil
+}
+
+// MemoryUsed is how many bytes the server uses.
+func MemoryUsed(t testing.TB, client *goredis.Client) int {
+	t.Helper()
+	info, err := client.Info(t.Context(), "memory").Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(info) {
+		if value, ok := strings.CutPrefix(strings.TrimSpace(line), "used_memory:"); ok {
+			n, err := strconv.Atoi(value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n
+		}
+	}
+	t.Fatal("redis does not tell its memory")
+	return 0
+}

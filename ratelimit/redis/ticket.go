@@ -1,0 +1,84 @@
+package redis
+
+import (
+	"sync/atomic"
+
+	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
+)
+
+// ticket is one admitted request, whoever admitted it.
+type ticket struct {
+	zone   *Zone
+	ended  ending
+	policy *limit.Policy
+	// local is the same request where this gateway counts.
+	local    limit.Ticket
+	released atomic.Bool
+}
+
+// ending is what Redis must be told when a request has ended.
+type ending struct {
+	who       limit.Client
+	alias     string // under which its slot counts
+	lease     string
+	judgement limit.Judgement
+	policy    *limit.Policy
+}
+
+func (z *Zone) newTicket(who limit.Client, at limit.Key, p *limit.Policy, lease string) *ticket {
+	return z.wrap(who, at, p, lease, z.local.Hold(limit.Client{Key: at}, p))
+}
+
+func (z *Zone) wrap(who limit.Client, at limit.Key, p *limit.Policy, lease string, local limit.Ticket) *ticket {
+	alias := z.keys.alias(at)
+	z.leases.add(lease, alias)
+	return &ticket{zone: z, ended: ending{who: who, alias: alias, lease: lease, policy: p}, policy: p, local: local}
+}
+
+// Release implements limit.Ticket.
+func (t *ticket) Release(status int) *limit.Block {
+	if !t.released.CompareAndSwap(false, true) {
+		return nil
+	}
+	z := t.zone
+	z.leases.drop(t.ended.lease)
+	t.ended.judgement = t.policy.Judge(status)
+	defer z.queue.Serve()
+	if !z.down.Load() {
+		block, err := z.end(t.ended)
+		if err == nil {
+			t.local.Release(0) // it has been judged
+			if block != nil {
+				z.mirror(*block)
+			}
+			return block
+		}
+		z.fail(err)
+	}
+	z.outage.ended(t.ended)
+	return t.local.Release(status)
+}
+
+// end tells Redis that a request has ended, and returns the block if the client is
+// now blocked for it.
+func (z *Zone) end(e ending) (*limit.Block, error) {
+	ctx, cancel := z.deadline()
+	defer cancel()
+	p := e.policy
+	reply, err := releaseScript.Run(ctx, z.config.Client,
+		[]string{
+			z.keys.blocks, z.keys.ends, z.keys.version, z.keys.errorsOf(z.keys.alias(e.who.Key)),
+			z.keys.leases, z.keys.leasesOf(e.alias),
+		},
+		e.lease, int(e.judgement), string(e.who.Key[:]), e.who.Name,
+		p.Penalty, micros(p.PenaltyTime), p.Window, micros(p.WindowTime),
+		micros(p.BlockTime(64)), micros(limit.RepeatedWithin), max(1, places(p)/blockShare),
+	).Slice()
+	if err != nil || len(reply) == 0 {
+		return nil, err
+	}
+	return z.blockOf(e.who, reply)
+}
+
+// blockShare is the part of max_clients that may be blocked, as in memory.
+const blockShare = 4

@@ -1,0 +1,125 @@
+package ratelimit
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
+	"github.com/gateway18789/caddy-ollama/ratelimit/redis"
+	"github.com/gateway18789/caddy-ollama/ratelimit/redisconfig"
+)
+
+// Events of a zone that gateways share.
+const (
+	eventStoreDown = "ip_throttle.store_down"
+	eventStoreUp   = "ip_throttle.store_up"
+)
+
+var (
+	storeUp = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: metricPrefix + "store_up",
+		Help: "1 if the store that gateways share answers, 0 if this one goes on alone.",
+	}, []string{"zone"})
+	storeOutagesTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: metricPrefix + "store_outages_total",
+		Help: "Times that the store that gateways share was lost.",
+	}, []string{"zone"})
+)
+
+// zoneKey is what a zone is pooled under: a configuration that changes the store
+// begins with an empty one.
+type zoneKey struct{ name, store string }
+
+// poolKey is that of the handler's zone.
+func (t *Throttle) poolKey() zoneKey {
+	if t.Redis == nil {
+		return zoneKey{name: t.Zone}
+	}
+	return zoneKey{t.Zone, t.Redis.Identity() + t.OnStoreFailure}
+}
+
+// compileStore checks the options of the store.
+func (t *Throttle) compileStore() error {
+	switch redis.OnFailure(t.OnStoreFailure) {
+	case "":
+	case redis.Local, redis.Refuse, redis.Allow:
+		if t.Redis == nil {
+			return errors.New("on_store_failure: only store redis can fail")
+		}
+	default:
+		return fmt.Errorf("on_store_failure %q: it must be local, refuse or allow", t.OnStoreFailure)
+	}
+	if t.Redis == nil {
+		return nil
+	}
+	return t.Redis.Check()
+}
+
+// newSharedZone returns one whose state is in Redis.
+func newSharedZone(name string, o *redisconfig.Options, onFailure redis.OnFailure, logger *zap.Logger) (*zone, error) {
+	client, err := o.Connect()
+	if err != nil {
+		return nil, err
+	}
+	if onFailure == "" {
+		onFailure = redis.Local
+	}
+	z := &zone{name: name, metrics: metricsOf(name)}
+	storeUp.WithLabelValues(name).Set(1)
+	shared := redis.New(redis.Config{
+		Client: client, Prefix: o.KeyPrefix(), Name: name, Timeout: o.DecisionTimeout(), OnFailure: onFailure, Clock: time.Now,
+		Down: func(err error) {
+			storeUp.WithLabelValues(name).Set(0)
+			storeOutagesTotal.WithLabelValues(name).Inc()
+			logger.Error("the store that gateways share is lost; this one goes on alone",
+				zap.String("zone", name), zap.String("on_store_failure", string(onFailure)), zap.Error(err))
+			z.emit(eventStoreDown, map[string]any{"zone": name, "on_store_failure": string(onFailure), "error": err.Error()})
+		},
+		Up: func(outage time.Duration) {
+			storeUp.WithLabelValues(name).Set(1)
+			logger.Info("the store that gateways share is back, and knows what happened meanwhile",
+				zap.String("zone", name), zap.Duration("outage", outage))
+			z.emit(eventStoreUp, map[string]any{"zone": name, "seconds": outage.Seconds()})
+		},
+	})
+	z.Store = shared
+	z.close = func() { shared.Stop(func() { _ = client.Close() }) }
+	return z, nil
+}
+
+// emit tells whoever listens in the newest configuration.
+func (z *zone) emit(event string, data map[string]any) {
+	if c := z.newest(); c != nil && c.ctx.Err() == nil && c.events.ShouldEmit(event) {
+		c.events.Emit(c.ctx, event, data)
+	}
+}
+
+// joinZone returns the handler's zone. One that is new has the blocks that were kept
+// in the configuration's storage, or in Redis.
+func (t *Throttle) joinZone(ctx caddy.Context) (*zone, error) {
+	joined, _, err := zones.LoadOrNew(t.poolKey(), func() (caddy.Destructor, error) {
+		if t.Redis != nil {
+			return newSharedZone(t.Zone, t.Redis, redis.OnFailure(t.OnStoreFailure), t.logger)
+		}
+		return newZone(t.Zone, memory.New(), keeperOf(ctx, t.Zone, t.logger)), nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return joined.(*zone), nil
+}
+
+// rival is a zone of the same name with another store, that the same configuration uses.
+func (z *zone) rival(configuration any) bool {
+	for _, other := range allZones() {
+		if c := other.newest(); other != z && other.name == z.name && c != nil && c.configuration == configuration {
+			return true
+		}
+	}
+	return false
+}
