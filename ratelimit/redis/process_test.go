@@ -29,7 +29,12 @@ func TestMain(m *testing.M) {
 		runGateway(address)
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(m,
+		// toxiproxy, which stands for the network, leaves these behind when it stops
+		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2/toxics.(*LatencyToxic).Pipe"),
+		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2.(*ToxicLink).write"),
+		goleak.IgnoreAnyFunction("github.com/Shopify/toxiproxy/v2.(*ToxicLink).read"),
+	)
 }
 
 // processPolicy is that of gateways that are processes. Its rate refills too slowly to
