@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 
+	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
@@ -28,26 +29,36 @@ const (
 	exitUnreadable = 2 // a file cannot be read, or the command is wrong
 )
 
-// exit is an error with the exit code that it ends the command with.
-type exit struct {
-	error
-	code int
+// fault is an error that ends the command with exitFault. All others end it with
+// exitUnreadable, wrong arguments too: a script must not take them for a finding.
+type fault struct{ error }
+
+// auditCommand makes a subcommand of `caddy audit` that reads files.
+func auditCommand(cmd *cobra.Command, run func(cmd *cobra.Command, files []string) error) *cobra.Command {
+	cmd.Args = func(cmd *cobra.Command, files []string) error {
+		if len(files) == 0 {
+			return ending(cmd, errors.New("no file is named"))
+		}
+		return nil
+	}
+	cmd.SetFlagErrorFunc(ending)
+	cmd.RunE = func(cmd *cobra.Command, files []string) error { return ending(cmd, run(cmd, files)) }
+	return cmd
 }
 
-// runAudit is how the subcommands run: what fails without an exit code is unreadable.
-func runAudit(run func(cmd *cobra.Command, args []string) error) func(*cobra.Command, []string) error {
-	return func(cmd *cobra.Command, args []string) error {
-		return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) {
-			err := run(cmd, args)
-			if fault, ok := errors.AsType[exit](err); ok {
-				return fault.code, fault.error
-			}
-			if err != nil {
-				return exitUnreadable, err
-			}
-			return 0, nil
-		})(cmd, args)
-	}
+// ending is how the command ends after an error: with its exit code.
+func ending(cmd *cobra.Command, err error) error {
+	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) {
+		found, isFault := errors.AsType[fault](err)
+		switch {
+		case err == nil:
+			return caddy.ExitCodeSuccess, nil
+		case isFault:
+			return exitFault, found.error
+		default:
+			return exitUnreadable, err
+		}
+	})(cmd, nil)
 }
 
 // chooseFiles are the files to read; the others are told.

@@ -53,7 +53,7 @@ func readEntries(stderr io.Writer, names []string, add func(entry.Entry)) error 
 		return errors.Join(unreadable...)
 	}
 	if faults > 0 {
-		return exit{fmt.Errorf("%d lines are no records and are not counted", faults), exitFault}
+		return fault{fmt.Errorf("%d lines are no records and are not counted", faults)}
 	}
 	return nil
 }

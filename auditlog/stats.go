@@ -36,7 +36,6 @@ counted as one, (others).
 
 The exit code is 0; 1 if there are lines that are no records, which are named and left
 out; 2 if a file cannot be read.`,
-		Args: cobra.MinimumNArgs(1),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.by, "by", "user,model", "What to group by: user, model, hour (UTC); empty for nothing")
@@ -44,13 +43,13 @@ out; 2 if a file cannot be read.`,
 	flags.StringVar(&o.until, "until", "", "Count only requests that came before this time")
 	flags.IntVar(&o.maxGroups, "max-groups", 10_000, "How many groups are told apart")
 	flags.BoolVar(&o.asJSON, "json", false, "Print JSON instead of a table")
-	cmd.RunE = runAudit(func(cmd *cobra.Command, args []string) error {
+	return auditCommand(cmd, func(cmd *cobra.Command, args []string) error {
 		options, err := o.parse(time.Now())
 		if err != nil {
 			return err
 		}
 		counted := stats.New(options)
-		fault := readEntries(cmd.ErrOrStderr(), args, counted.Add)
+		err = readEntries(cmd.ErrOrStderr(), args, counted.Add)
 		if many := counted.TooMany(); many != "" {
 			say(cmd.ErrOrStderr(), "%s", many)
 		}
@@ -58,9 +57,8 @@ out; 2 if a file cannot be read.`,
 		if o.asJSON {
 			write = counted.WriteJSON
 		}
-		return errors.Join(fault, write(cmd.OutOrStdout()))
+		return errors.Join(err, write(cmd.OutOrStdout()))
 	})
-	return cmd
 }
 
 func (o statsOptions) parse(now time.Time) (options stats.Options, err error) {

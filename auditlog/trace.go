@@ -21,22 +21,20 @@ the audit log. The files may be compressed.
 
 The exit code is 0, also if there is no such conversation; 1 if there are lines that are
 no records, which are named and left out; 2 if a file cannot be read.`,
-		Args: cobra.MinimumNArgs(1),
 	}
 	cmd.Flags().StringVar(&conversation, "conversation", "", "The id of the conversation")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON instead of a table")
-	cmd.RunE = runAudit(func(cmd *cobra.Command, args []string) error {
+	return auditCommand(cmd, func(cmd *cobra.Command, args []string) error {
 		if conversation == "" {
 			return errors.New("--conversation is missing: name the conversation to trace")
 		}
 		story := trace.New(conversation)
-		fault := readEntries(cmd.ErrOrStderr(), args, story.Add)
+		err := readEntries(cmd.ErrOrStderr(), args, story.Add)
 		story.Sort()
 		write := story.WriteTable
 		if asJSON {
 			write = story.WriteJSON
 		}
-		return errors.Join(fault, write(cmd.OutOrStdout()))
+		return errors.Join(err, write(cmd.OutOrStdout()))
 	})
-	return cmd
 }

@@ -39,14 +39,13 @@ A file that is rotated while this runs may seem to be missing; run it again then
 
 The exit code is 0 if the log is sound, 1 if not, and 2 if that cannot be told because a
 file cannot be read.`,
-		Args: cobra.MinimumNArgs(1),
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&o.head, "head", "", "The log's head (default <log>.head, if it is there)")
 	flags.StringVar(&o.publicKey, "public-key", "", "File with the Ed25519 public key, in PEM form, of the key that signs the head")
 	flags.IntVar(&o.most, "most", 20, "How many places to name at most")
 	flags.BoolVar(&o.asJSON, "json", false, "Print JSON instead of text")
-	cmd.RunE = runAudit(func(cmd *cobra.Command, args []string) error {
+	return auditCommand(cmd, func(cmd *cobra.Command, args []string) error {
 		stdout, stderr := cmd.OutOrStdout(), cmd.ErrOrStderr()
 		if o.most < 1 {
 			return errors.New("--most must be at least 1")
@@ -71,11 +70,10 @@ file cannot be read.`,
 			return err
 		}
 		if result.Verdict == tampered {
-			return exit{errors.New("the audit log is not as it was written"), exitFault}
+			return fault{errors.New("the audit log is not as it was written")}
 		}
 		return nil
 	})
-	return cmd
 }
 
 // readPublicKey reads the one Ed25519 public key of a file in PEM form.

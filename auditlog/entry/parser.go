@@ -24,7 +24,7 @@ type Parser struct {
 }
 
 // NewParser makes a parser.
-func NewParser() *Parser { return &Parser{tokens: jsontext.NewDecoder(nil)} }
+func NewParser() *Parser { return &Parser{tokens: jsontext.NewDecoder(new(bytes.Reader))} }
 
 // Parse reads a line. A line that is not one JSON object in UTF-8 in which each name is
 // there once, or that has a value of the wrong kind, is an error.

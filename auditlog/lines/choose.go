@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// LeftOut is a file that is not read, and why.
+// LeftOut is a file with lines that is not read, and why.
 type LeftOut struct{ File, Why string }
 
 // companion are the files that an audit log has beside it, which hold no records.
@@ -19,7 +19,7 @@ func Choose(names []string) (chosen []string, leftOut []LeftOut) {
 	for _, name := range names {
 		switch plain, zipped := strings.CutSuffix(name, ".gz"); {
 		case companion.MatchString(name):
-			leftOut = append(leftOut, LeftOut{name, "it holds no lines of the log"})
+			// nobody can have meant these
 		case slices.ContainsFunc(chosen, same(name)):
 			leftOut = append(leftOut, LeftOut{name, "it is named twice"})
 		case zipped && slices.ContainsFunc(names, same(plain)):
