@@ -12,7 +12,7 @@ import (
 // clients ask as fast as they can: as much passes as would have without.
 func TestAThousandReloadsUnderLoad(t *testing.T) {
 	reloads := 1000
-	if testing.Short() {
+	if testing.Short() || raceDetector { // which takes minutes
 		reloads = 100
 	}
 	const config = `{"rate":"50/s","burst":5,"penalty":{"errors":1,"duration":"10m"},"concurrency":6,"per_client":6}`

@@ -13,7 +13,13 @@ import (
 // standing is where the client of one request stands with its rate. If several
 // handlers count the request, the answer tells of the one that leaves least.
 type standing struct {
-	tightest atomic.Pointer[limit.Quota]
+	tightest atomic.Pointer[told]
+}
+
+// told is a quota in the words of its three headers, which are set more than once.
+type told struct {
+	quota limit.Quota
+	words [3]string
 }
 
 type standingKey struct{}
@@ -26,8 +32,10 @@ func standingOf(r *http.Request, quota limit.Quota) (*http.Request, *standing) {
 		s = new(standing)
 		r = r.WithContext(context.WithValue(r.Context(), standingKey{}, s))
 	}
-	if known := s.tightest.Load(); quota.Limit > 0 && (known == nil || tighter(quota, *known)) {
-		s.tightest.Store(&quota)
+	if known := s.tightest.Load(); quota.Limit > 0 && (known == nil || tighter(quota, known.quota)) {
+		s.tightest.Store(&told{quota, [3]string{
+			strconv.Itoa(quota.Limit), strconv.Itoa(quota.Remaining), resetTime(quota.Reset),
+		}})
 	}
 	return r, s
 }
@@ -41,13 +49,14 @@ func tighter(a, b limit.Quota) bool {
 
 // announce tells the client, in place of what an upstream may have told it.
 func (s *standing) announce(header http.Header) {
-	quota := s.tightest.Load()
-	if quota == nil {
+	t := s.tightest.Load()
+	if t == nil {
 		return // there is no rate
 	}
-	header.Set("X-RateLimit-Limit-Requests", strconv.Itoa(quota.Limit))
-	header.Set("X-RateLimit-Remaining-Requests", strconv.Itoa(quota.Remaining))
-	header.Set("X-RateLimit-Reset-Requests", resetTime(quota.Reset))
+	// names as http.Header has them; who adds a value does not write into ours
+	header["X-Ratelimit-Limit-Requests"] = t.words[0:1:1]
+	header["X-Ratelimit-Remaining-Requests"] = t.words[1:2:2]
+	header["X-Ratelimit-Reset-Requests"] = t.words[2:3:3]
 }
 
 // resetTime writes a time as OpenAI does, such as 6m0s or 200ms, rounded up.
