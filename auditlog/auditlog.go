@@ -94,10 +94,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return false // do not buffer
 	})
 
-	// Deferred, because a stream that breaks off ends in a panic: reverse_proxy
-	// has no other way to tell net/http to cut the connection.
 	begun, refused := h.tellBegin(rec)
 	defer begun.End()
+	// Deferred, because a stream that breaks off ends in a panic: reverse_proxy
+	// has no other way to tell net/http to cut the connection.
 	panicked := true
 	defer func() {
 		if panicked {

@@ -4,8 +4,10 @@ package queue
 
 import (
 	"container/list"
+	"context"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 )
@@ -157,6 +159,37 @@ func (q *Queue) end(w *Waiter, s state) {
 
 // Len is how many requests wait.
 func (q *Queue) Len() int { return int(q.waiting.Load()) }
+
+// Outcome is how waiting ends.
+type Outcome int
+
+// Outcomes of waiting.
+const (
+	Served    Outcome = iota + 1 // the request has got what it waited for
+	NotServed                    // it has waited long enough, or was displaced
+	Gone                         // the context is done: nobody waits any more
+)
+
+// Wait waits for so long at most. Whoever is gone gets nothing, and keeps nothing.
+func (w *Waiter) Wait(ctx context.Context, timeout time.Duration) Outcome {
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-w.Done():
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	served := w.Leave()
+	switch {
+	case ctx.Err() == nil && served:
+		return Served
+	case ctx.Err() == nil:
+		return NotServed
+	case served:
+		w.giveBack()
+	}
+	return Gone
+}
 
 // Done is closed when the waiter has been served or displaced.
 func (w *Waiter) Done() <-chan struct{} { return w.done }

@@ -75,21 +75,10 @@ func (pl *place) giveBack() { pl.ticket.Release(0) }
 
 // Wait implements limit.Place.
 func (pl *place) Wait(ctx context.Context) limit.Decision {
-	timeout := time.NewTimer(pl.policy.QueueWait - pl.zone.config.Clock().Sub(pl.since))
-	defer timeout.Stop()
-	select {
-	case <-pl.waiter.Done():
-	case <-timeout.C:
-	case <-ctx.Done():
-	}
-	served := pl.waiter.Leave()
-	switch {
-	case served && ctx.Err() != nil:
-		pl.giveBack()
-		return limit.Decision{Reason: limit.Gone, Quota: pl.quota}
-	case served:
+	switch pl.waiter.Wait(ctx, pl.policy.QueueWait-pl.zone.config.Clock().Sub(pl.since)) {
+	case queue.Served:
 		return limit.Decision{Ticket: pl.ticket, Quota: pl.quota}
-	case ctx.Err() != nil:
+	case queue.Gone:
 		// its rate stays taken: else a client could come and leave as often as it likes
 		return limit.Decision{Reason: limit.Gone, Quota: pl.quota}
 	default:
