@@ -143,15 +143,31 @@ func (a admin) one(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	who, err := t.clientNamed(name)
+	lifted, err := z.lift(t, name)
 	if err != nil {
 		return apiError(http.StatusBadRequest, err)
 	}
-	if !z.Unblock(who.Key) {
+	if !lifted {
 		return apiError(http.StatusNotFound, fmt.Errorf("client %q is not blocked in zone %q", name, z.name))
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return nil
+}
+
+// lift lifts the blocks that are listed under that name: the user's that is called like
+// an address, the network's that was a client before the prefix was changed. If none
+// is, the name may be the address of one.
+func (z *zone) lift(t *Throttle, name string) (lifted bool, err error) {
+	for _, b := range z.Blocks() {
+		if display(b.Client, t.IPv4Prefix, t.IPv6Prefix) == name && z.Unblock(b.Client.Key) {
+			lifted = true
+		}
+	}
+	if lifted {
+		return true, nil
+	}
+	who, err := t.clientNamed(name)
+	return err == nil && z.Unblock(who.Key), err
 }
 
 // zoneNamed is the zone of that name, or the only one, and a handler that uses it.

@@ -7,8 +7,11 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 )
 
 // call asks the admin API as Caddy routes it.
@@ -106,6 +109,35 @@ func TestClientsInTheAdminAPI(t *testing.T) {
 			}
 			expect(t, listBlocks(t, ""))
 		})
+	}
+}
+
+// What is listed can be lifted, under the name that is listed.
+func TestBlocksOfUsersWhoAreCalledLikeAddressesAreLifted(t *testing.T) {
+	throttle := load(t, newContext(t), `{"rate":"1/s","key":"{http.auth.user.id}"}`)
+	for _, name := range []string{"192.0.2.1", "unknown", "2001:db8::/64", "10.0.0.0/8", ".", "..", "a/b", "a//b/", "/", "%2f", "a b+c", "\x00\x1b", "ümlaut"} {
+		who := limit.Client{Key: limit.NameKey(name), Name: name}
+		throttle.zone.Block(who, time.Hour)
+		if status, answer := callAdmin(t, http.MethodDelete, unblockPath(name, ""), ""); status != 204 {
+			t.Errorf("lifting %q: %d %s", name, status, answer)
+		}
+		expect(t, listBlocks(t, ""))
+	}
+}
+
+func TestBlocksFromBeforeThePrefixWasChangedAreLifted(t *testing.T) {
+	old, endOld := configuration(t)
+	before := load(t, old, `{"rate":"1/s"}`)
+	before.zone.Block(addressClient("2001:db8:1:2::3"), time.Hour)
+	load(t, newContext(t), `{"rate":"1/s","ipv6_prefix":48}`)
+	endOld()
+	listed := listBlocks(t, "")
+	if len(listed) != 1 {
+		t.Fatalf("listed: %q", listed)
+	}
+	name := strings.Fields(listed[0])[1]
+	if status, answer := callAdmin(t, http.MethodDelete, unblockPath(name, ""), ""); status != 204 {
+		t.Errorf("lifting %s: %d %s", name, status, answer)
 	}
 }
 

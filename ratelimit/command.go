@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -82,7 +83,11 @@ func unblockCommand() *cobra.Command {
 
 // unblockPath is where a block is to be lifted. An empty zone is the only one.
 func unblockPath(client, zone string) string {
-	return blocksPath + "/" + url.PathEscape(client) + "?zone=" + url.QueryEscape(zone)
+	name := url.PathEscape(client)
+	if name == "." || name == ".." { // which would be a folder
+		name = strings.ReplaceAll(name, ".", "%2E")
+	}
+	return blocksPath + "/" + name + "?zone=" + url.QueryEscape(zone)
 }
 
 func flagOf(cmd *cobra.Command, name string) string {
