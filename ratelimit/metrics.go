@@ -99,16 +99,23 @@ func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-// Collect implements prometheus.Collector.
+// Collect implements prometheus.Collector. While a configuration takes over that has
+// another store, there are two zones of one name: they count together.
 func (g *gauges) Collect(ch chan<- prometheus.Metric) {
+	counts := make(map[string]map[*prometheus.Desc]int)
 	for _, z := range allZones() {
-		tell := func(d *prometheus.Desc, n int) {
-			ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, float64(n), z.name)
+		if counts[z.name] == nil {
+			counts[z.name] = make(map[*prometheus.Desc]int)
 		}
-		tell(g.clients, z.Clients())
-		tell(g.inFlight, z.InFlight())
-		tell(g.blocked, z.BlocksInForce())
-		tell(g.waiting, z.Waiting())
+		counts[z.name][g.clients] += z.Clients()
+		counts[z.name][g.inFlight] += z.InFlight()
+		counts[z.name][g.blocked] += z.BlocksInForce()
+		counts[z.name][g.waiting] += z.Waiting()
+	}
+	for zone, count := range counts {
+		for desc, n := range count {
+			ch <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, float64(n), zone)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -100,6 +101,23 @@ func zoneOnly(registry *prometheus.Registry, zone string) ([]*dto.MetricFamily, 
 		})
 	}
 	return families, err
+}
+
+// As long as both configurations live, two zones have one name.
+func TestMetricsWhileAnotherStoreTakesOver(t *testing.T) {
+	old, endOld := configuration(t)
+	before := load(t, old, `{"rate":"1/h","zone":"moving"}`)
+	ask(before, "192.0.2.1", with(200))
+	fresh := newContext(t)
+	load(t, fresh, `{"rate":"1/h","zone":"moving","redis":{"address":"127.0.0.1:1"}}`)
+	const want = `
+# HELP caddy_ip_throttle_clients Clients that are remembered.
+# TYPE caddy_ip_throttle_clients gauge
+caddy_ip_throttle_clients{zone="moving"} %d
+`
+	metricsSay(t, fresh, fmt.Sprintf(want, 1), "caddy_ip_throttle_clients")
+	endOld()
+	metricsSay(t, fresh, fmt.Sprintf(want, 0), "caddy_ip_throttle_clients")
 }
 
 func TestNoMetricNamesAClient(t *testing.T) {
