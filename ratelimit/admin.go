@@ -79,7 +79,7 @@ func (a admin) all(w http.ResponseWriter, r *http.Request) error {
 func list(w http.ResponseWriter, r *http.Request) error {
 	blocks := []listed{}
 	for _, z := range allZones() {
-		c := z.newest()
+		c := z.inForce()
 		if wanted := r.URL.Query().Get("zone"); c == nil || wanted != "" && wanted != z.name {
 			continue
 		}
@@ -159,7 +159,7 @@ func zoneNamed(name string) (*zone, *Throttle, error) {
 	var names []string
 	var found []*claim
 	for _, z := range allZones() {
-		c := z.newest()
+		c := z.inForce()
 		if c == nil {
 			continue
 		}

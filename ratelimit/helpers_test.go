@@ -72,7 +72,7 @@ func stillZone(t *testing.T) (*zone, *clock) {
 	t.Helper()
 	c := new(clock)
 	joined, loaded, err := zones.LoadOrNew(zoneKey{name: "default"}, func() (caddy.Destructor, error) {
-		return newZone("default", memory.NewZone(c.since, c.now), keeperOf(newContext(t), "default", zap.NewNop())), nil
+		return newZone("default", memory.NewZone(c.since, c.now), newKeeper("default", newContext(t).Storage(), zap.NewNop())), nil
 	})
 	if err != nil || loaded {
 		t.Fatalf("the zone is in use already: %v, %v", loaded, err)

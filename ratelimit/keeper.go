@@ -4,10 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"path"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
@@ -19,68 +22,87 @@ import (
 
 // keeper keeps a zone's blocks in Caddy's storage, so that a restart frees nobody.
 type keeper struct {
-	zone   string
-	logger *zap.Logger
+	zone string
 
 	mu      sync.Mutex
 	storage certmagic.Storage // that of the configuration in force; nil: none
+	logger  *zap.Logger       // likewise
 
-	stopped chan struct{}
-	done    chan struct{}
+	// restored: the blocks from before the restart have been brought back, or there is
+	// no hope of that. What is not known must not be written over.
+	restored bool
+	moved    chan struct{} // sent to when there is another storage, which knows nothing yet
+	busy     chan struct{} // is full as long as the storage is at work
+	stopped  chan struct{}
+	done     chan struct{}
 }
 
 const (
 	// keepEvery bounds how often blocks are written, and so what a crash loses.
 	keepEvery = 500 * time.Millisecond
+	// keepAgain is when a storage that failed is tried again.
+	keepAgain = 10 * time.Second
 	// storageTimeout is how long a storage may take: it may be across a network.
 	storageTimeout = 5 * time.Second
 )
 
-func keeperOf(ctx caddy.Context, zone string, logger *zap.Logger) *keeper {
+func newKeeper(zone string, storage certmagic.Storage, logger *zap.Logger) *keeper {
 	return &keeper{
-		zone: zone, logger: logger, storage: ctx.Storage(),
+		zone: zone, storage: storage, logger: logger,
+		moved: make(chan struct{}, 1), busy: make(chan struct{}, 1),
 		stopped: make(chan struct{}), done: make(chan struct{}),
 	}
 }
 
-// use says which storage is in force.
-func (k *keeper) use(storage certmagic.Storage) {
+// use says which storage is in force now.
+func (k *keeper) use(storage certmagic.Storage, logger *zap.Logger) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	k.storage = storage
+	k.storage, k.logger = storage, logger
+	select {
+	case k.moved <- struct{}{}:
+	default: // it has not been heard yet
+	}
 }
 
-func (k *keeper) current() certmagic.Storage {
+func (k *keeper) current() (certmagic.Storage, *zap.Logger) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.storage
+	return k.storage, k.logger
 }
 
 // start brings the blocks back that were kept, and keeps them from now on.
 func (k *keeper) start(z *memory.Zone) {
-	if blocks, err := k.read(); err != nil {
-		storeErrorsTotal.WithLabelValues(k.zone).Inc()
-		k.logger.Error("blocks from before the restart cannot be read; going on without them", zap.Error(err))
-	} else {
-		z.Restore(blocks)
-	}
+	k.restore(z)
 	go k.run(z)
 }
 
 func (k *keeper) run(z *memory.Zone) {
 	defer close(k.done)
+	kept := k.restored
 	for {
+		var again <-chan time.Time
+		if !kept {
+			again = time.After(keepAgain)
+		}
 		select {
 		case <-z.BlocksChanged():
-			k.write(z.Blocks())
+		case <-k.moved:
+		case <-again:
 		case <-k.stopped:
 			select {
 			case <-z.BlocksChanged():
-				k.write(z.Blocks())
+				kept = false
+			case <-k.moved:
+				kept = false
 			default:
+			}
+			if !kept {
+				k.keep(z)
 			}
 			return
 		}
+		kept = k.keep(z)
 		pause := time.NewTimer(keepEvery)
 		select {
 		case <-pause.C:
@@ -90,10 +112,39 @@ func (k *keeper) run(z *memory.Zone) {
 	}
 }
 
-// stop returns when all is written.
+// stop returns when all is written, or cannot be.
 func (k *keeper) stop() {
 	close(k.stopped)
 	<-k.done
+}
+
+// restore brings the blocks back that were kept, if that has not been done.
+func (k *keeper) restore(z *memory.Zone) {
+	if k.restored {
+		return
+	}
+	blocks, err := k.read()
+	if err != nil {
+		storeErrorsTotal.WithLabelValues(k.zone).Inc()
+		_, logger := k.current()
+		logger.Error("blocks from before the restart cannot be read; those clients are free meanwhile", zap.Error(err))
+	}
+	z.Restore(blocks)
+	k.restored = err == nil || errors.Is(err, errNoBlocks)
+}
+
+// keep writes the zone's blocks down, and reports whether they are.
+func (k *keeper) keep(z *memory.Zone) bool {
+	if k.restore(z); !k.restored {
+		return false
+	}
+	if err := k.write(z.Blocks()); err != nil {
+		storeErrorsTotal.WithLabelValues(k.zone).Inc()
+		_, logger := k.current()
+		logger.Error("blocks cannot be kept; a restart would free those who are blocked", zap.Error(err))
+		return false
+	}
+	return true
 }
 
 // kept is a block as it is written down.
@@ -112,39 +163,92 @@ func (k *keeper) file() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return path.Join("ip_throttle", k.zone+"."+instance.String()+".json"), nil
+	return path.Join("ip_throttle", fileName(k.zone)+"."+instance.String()+".json"), nil
 }
 
-func (k *keeper) read() ([]limit.Block, error) {
-	storage := k.current()
+// fileName is a name for a zone's file. As some file systems do not distinguish A from
+// a, it is !a, as in Go's module cache.
+func fileName(zone string) string {
+	var name strings.Builder
+	for _, c := range zone {
+		if unicode.IsUpper(c) {
+			name.WriteByte('!')
+		}
+		name.WriteRune(unicode.ToLower(c))
+	}
+	return name.String()
+}
+
+// read returns the blocks that were kept. The error is errNoBlocks if trying again
+// is of no use.
+func (k *keeper) read() (blocks []limit.Block, err error) {
+	err = k.inTime(func(ctx context.Context, storage certmagic.Storage, file string) error {
+		text, err := storage.Load(ctx, file)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		if err == nil {
+			blocks, err = readBlocks(text)
+		}
+		return err
+	})
+	return blocks, err
+}
+
+func (k *keeper) write(blocks []limit.Block) error {
+	text, err := writeBlocks(blocks)
+	if err != nil {
+		return err
+	}
+	return k.inTime(func(ctx context.Context, storage certmagic.Storage, file string) error {
+		return storage.Store(ctx, file, text)
+	})
+}
+
+// inTime lets the storage do something, one thing at a time. It returns in time
+// even if the storage does not, as that of a network file system.
+func (k *keeper) inTime(do func(ctx context.Context, storage certmagic.Storage, file string) error) error {
+	storage, _ := k.current()
 	if storage == nil {
-		return nil, nil
+		return nil
 	}
 	file, err := k.file()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), storageTimeout)
 	defer cancel()
-	text, err := storage.Load(ctx, file)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
+	select {
+	case k.busy <- struct{}{}:
+	case <-ctx.Done():
+		return errors.New("the storage has not answered for a while")
 	}
-	if err != nil {
-		return nil, err
+	failed := make(chan error, 1)
+	go func() {
+		err := do(ctx, storage, file)
+		<-k.busy
+		failed <- err
+	}()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("the storage has not answered within %s", storageTimeout)
 	}
-	return readBlocks(text)
 }
+
+// errNoBlocks is that what is kept are no blocks.
+var errNoBlocks = errors.New("these are no blocks")
 
 func readBlocks(text []byte) ([]limit.Block, error) {
 	var all []kept
 	if err := json.Unmarshal(text, &all); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errNoBlocks, err)
 	}
 	var blocks []limit.Block
 	for _, b := range all {
 		if len(b.Key) != len(limit.Key{}) {
-			return nil, errors.New("a block names no client")
+			return nil, fmt.Errorf("%w: one names no client", errNoBlocks)
 		}
 		blocks = append(blocks, limit.Block{
 			Client: limit.Client{Key: limit.Key(b.Key), Name: b.Name},
@@ -163,29 +267,4 @@ func writeBlocks(blocks []limit.Block) ([]byte, error) {
 		})
 	}
 	return json.Marshal(all)
-}
-
-func (k *keeper) write(blocks []limit.Block) {
-	if err := k.tryWrite(blocks); err != nil {
-		storeErrorsTotal.WithLabelValues(k.zone).Inc()
-		k.logger.Error("blocks cannot be kept; a restart would free those who are blocked", zap.Error(err))
-	}
-}
-
-func (k *keeper) tryWrite(blocks []limit.Block) error {
-	storage := k.current()
-	if storage == nil {
-		return nil
-	}
-	file, err := k.file()
-	if err != nil {
-		return err
-	}
-	text, err := writeBlocks(blocks)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), storageTimeout)
-	defer cancel()
-	return storage.Store(ctx, file, text)
 }

@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"path"
+	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
@@ -24,9 +28,25 @@ type shelf struct {
 	files  map[string][]byte
 	stored int
 	broken error
+	// stuck: it does not answer until this is closed.
+	stuck chan struct{}
+}
+
+func (s *shelf) hang() {
+	if s.stuck != nil {
+		<-s.stuck
+	}
+}
+
+// heal makes a broken shelf sound.
+func (s *shelf) heal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = nil
 }
 
 func (s *shelf) Store(_ context.Context, key string, value []byte) error {
+	s.hang()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.stored++
@@ -41,6 +61,7 @@ func (s *shelf) Store(_ context.Context, key string, value []byte) error {
 }
 
 func (s *shelf) Load(_ context.Context, key string) ([]byte, error) {
+	s.hang()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.broken != nil {
@@ -62,10 +83,7 @@ func (s *shelf) times() int {
 func keptOn(t *testing.T, storage certmagic.Storage, name string) (*memory.Zone, *keeper, *observer.ObservedLogs) {
 	t.Helper()
 	core, logs := observer.New(zap.InfoLevel)
-	k := &keeper{
-		zone: name, logger: zap.New(core), storage: storage,
-		stopped: make(chan struct{}), done: make(chan struct{}),
-	}
+	k := newKeeper(name, storage, zap.New(core))
 	z := memory.New()
 	k.start(z)
 	return z, k, logs
@@ -173,6 +191,8 @@ func TestAStorageThatFails(t *testing.T) {
 	}{
 		{"cannot be read or written", &shelf{broken: errors.New("broken")}},
 		{"holds no blocks but garbage", nil},
+		{"holds an empty file", nil},
+		{"holds something of another kind", nil},
 		{"holds blocks of nobody", nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -183,7 +203,12 @@ func TestAStorageThatFails(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				text := map[string]string{"holds no blocks but garbage": `{"a":`, "holds blocks of nobody": `[{"key":"AAAA"}]`}[test.name]
+				text := map[string]string{
+					"holds no blocks but garbage":     `{"a":`,
+					"holds an empty file":             ``,
+					"holds something of another kind": `{"blocks":[]}`,
+					"holds blocks of nobody":          `[{"key":"AAAA"}]`,
+				}[test.name]
 				_ = storage.Store(t.Context(), file, []byte(text))
 			}
 			z, k, logs := keptOn(t, storage, "default")
@@ -195,8 +220,8 @@ func TestAStorageThatFails(t *testing.T) {
 			if got := inForce(z); len(got) != 1 {
 				t.Errorf("blocked: %v, want the client blocked all the same", got)
 			}
-			if want := map[bool]int{true: 2, false: 1}[storage.broken != nil]; logs.Len() != want {
-				t.Errorf("%d log lines, want %d: %v", logs.Len(), want, logs.All())
+			if later := logs.Len() > 1; later != (storage.broken != nil) {
+				t.Errorf("logged: %v", logs.All())
 			}
 		})
 	}
@@ -211,14 +236,199 @@ func TestWithoutAStorageBlocksLiveAsLongAsTheProcess(t *testing.T) {
 	}
 }
 
-func TestTheStorageOfTheNewestConfigurationIsUsed(t *testing.T) {
+// Else what was blocked before would be written over by what is blocked after.
+func TestBlocksThatCannotBeReadAtTheStartAreReadLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := new(shelf)
+		z, k, _ := keptOn(t, storage, "default")
+		z.Block(addressClient("192.0.2.1"), time.Hour)
+		k.stop()
+
+		storage.broken = errors.New("not yet")
+		z, k, logs := keptOn(t, storage, "default")
+		if len(inForce(z)) != 0 || logs.Len() != 1 {
+			t.Fatalf("blocked: %v, %d log lines", inForce(z), logs.Len())
+		}
+		z.Block(addressClient("192.0.2.2"), time.Hour)
+		time.Sleep(time.Second) // of the bubble's clock
+		storage.heal()
+		time.Sleep(keepAgain)
+		synctest.Wait()
+		if got := inForce(z); len(got) != 2 {
+			t.Errorf("blocked when the storage can be read again: %v", got)
+		}
+		k.stop()
+		fresh, k, _ := keptOn(t, storage, "default")
+		if got := inForce(fresh); len(got) != 2 {
+			t.Errorf("blocked after the next restart: %v", got)
+		}
+		k.stop()
+	})
+}
+
+func TestBlocksThatCannotBeWrittenAreWrittenLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := new(shelf)
+		z, k, _ := keptOn(t, storage, "default")
+		storage.mu.Lock()
+		storage.broken = errors.New("full")
+		storage.mu.Unlock()
+		z.Block(addressClient("192.0.2.1"), time.Hour)
+		time.Sleep(time.Second)
+		storage.heal()
+		time.Sleep(keepAgain)
+		synctest.Wait()
+		if fresh, k, _ := keptOn(t, storage, "default"); len(inForce(fresh)) != 1 {
+			t.Error("the block is not written, though the storage works again")
+		} else {
+			k.stop()
+		}
+		k.stop()
+	})
+}
+
+// A network file system may never answer, whatever the context says.
+func TestAStorageThatHangs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := &shelf{stuck: make(chan struct{})}
+		since := time.Now()
+		z, k, _ := keptOn(t, storage, "default")
+		z.Block(addressClient("192.0.2.1"), time.Hour)
+		if took := time.Since(since); took > storageTimeout {
+			t.Errorf("the configuration was loaded %v later, want %v at most", took, storageTimeout)
+		}
+		since = time.Now()
+		k.stop()
+		if took := time.Since(since); took > 2*storageTimeout {
+			t.Errorf("it ended %v later, want %v at most", took, 2*storageTimeout)
+		}
+		if len(inForce(z)) != 1 {
+			t.Error("the client is not blocked")
+		}
+		close(storage.stuck)
+		synctest.Wait()
+		if storage.times() != 0 {
+			t.Error("what is written was not known to be all")
+		}
+	})
+}
+
+// Nothing that is written late comes after what is written later.
+func TestAStorageDoesOneThingAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := new(shelf)
+		z, k, _ := keptOn(t, storage, "default")
+		storage.stuck = make(chan struct{})
+		z.Block(addressClient("192.0.2.1"), time.Hour)
+		time.Sleep(storageTimeout + time.Second) // the first write is given up
+		z.Block(addressClient("192.0.2.2"), time.Hour)
+		time.Sleep(storageTimeout / 2)
+		close(storage.stuck)
+		time.Sleep(keepAgain)
+		synctest.Wait()
+		fresh, k2, _ := keptOn(t, storage, "default")
+		if got := inForce(fresh); len(got) != 2 {
+			t.Errorf("written in the end: %v", got)
+		}
+		k2.stop()
+		k.stop()
+	})
+}
+
+func TestBlocksMoveToTheStorageThatTakesOver(t *testing.T) {
 	var old, fresh shelf
 	z, k, _ := keptOn(t, &old, "default")
-	k.use(&fresh)
 	z.Block(addressClient("192.0.2.1"), time.Hour)
+	until(t, "the block is written", func() bool { return old.times() == 1 })
+	k.use(&fresh, zap.NewNop())
 	k.stop()
-	if old.times() != 0 || fresh.times() != 1 {
+	if old.times() != 1 || fresh.times() != 1 {
 		t.Errorf("written %d times to the old storage, %d times to the new", old.times(), fresh.times())
+	}
+}
+
+// restarted is which clients are blocked after a restart with that installation.
+func restarted(t *testing.T, base caddy.Context) []string {
+	t.Helper()
+	ctx, end := caddy.NewContext(base)
+	defer end()
+	return inForce(load(t, ctx, usual).zone.Store.(*memory.Zone))
+}
+
+func TestAReloadWithAnotherStorageKeepsTheBlocks(t *testing.T) {
+	one, other := installation(t), installation(t)
+	old, endOld := caddy.NewContext(one)
+	before := load(t, old, usual)
+	before.zone.Block(addressClient("192.0.2.1"), time.Hour)
+	fresh, endFresh := caddy.NewContext(other)
+	load(t, fresh, usual)
+	endOld()
+	endFresh()
+	if got := restarted(t, other); len(got) != 1 {
+		t.Errorf("blocked after a reload and a restart: %v", got)
+	}
+}
+
+func TestARejectedConfigurationsStorageIsNotUsed(t *testing.T) {
+	one, other := installation(t), installation(t)
+	ctx, end := caddy.NewContext(one)
+	live := load(t, ctx, usual)
+	rejected, endRejected := caddy.NewContext(other)
+	load(t, rejected, usual)
+	live.zone.Block(addressClient("192.0.2.1"), time.Hour)
+	endRejected()
+	end()
+	if got := restarted(t, one); len(got) != 1 {
+		t.Errorf("blocked after a restart: %v", got)
+	}
+	if got := restarted(t, other); len(got) != 0 {
+		t.Errorf("the rejected configuration's storage has %v", got)
+	}
+}
+
+func TestBlocksThatAreOverAreKnownAfterARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := new(shelf)
+		z, k, _ := keptOn(t, storage, "default")
+		z.Block(addressClient("192.0.2.1"), time.Minute)
+		z.Block(addressClient("192.0.2.2"), 3*time.Hour)
+		k.stop()
+		time.Sleep(2 * time.Hour) // while the gateway is off
+		z, k, _ = keptOn(t, storage, "default")
+		if n := z.BlocksInForce(); n != 1 {
+			t.Errorf("%d blocks in force, want the one that is not over", n)
+		}
+		if b := z.Block(addressClient("192.0.2.1"), time.Minute); b.Repeats != 1 {
+			t.Errorf("%d blocks before this one, want the one from before the restart", b.Repeats)
+		}
+		time.Sleep(time.Hour)
+		if n := z.BlocksInForce(); n != 0 {
+			t.Errorf("%d blocks in force, want the time that the gateway was off to count", n)
+		}
+		k.stop()
+		time.Sleep(25 * time.Hour)
+		z, k, _ = keptOn(t, storage, "default")
+		if got := z.Blocks(); len(got) != 0 {
+			t.Errorf("a day after they were over, blocks are known: %v", got)
+		}
+		k.stop()
+	})
+}
+
+func TestZonesOfSimilarNamesHaveFilesOfTheirOwn(t *testing.T) {
+	files := make(map[string]string)
+	for _, zone := range []string{"default", "Default", "DEFAULT", "defAult", "a.b", "a-b", "a_b", ".", "..", "A", "a"} {
+		file, err := (&keeper{zone: zone}).file()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if other, taken := files[strings.ToLower(file)]; taken {
+			t.Errorf("%s and %s share %s", zone, other, file)
+		}
+		files[strings.ToLower(file)] = zone
+		if path.Dir(file) != "ip_throttle" || file != strings.ToLower(file) {
+			t.Errorf("%s is kept in %s", zone, file)
+		}
 	}
 }
 

@@ -147,7 +147,9 @@ func (t *Throttle) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	}
 	decision := t.zone.Admit(t.client(r, address), &t.policy)
 	if decision.Place != nil {
-		decision = t.wait(r, decision.Place)
+		var end func()
+		decision, end = t.wait(w, r, decision.Place)
+		defer end()
 	}
 	r, standing := standingOf(r, decision.Quota)
 	standing.announce(w.Header())

@@ -1,7 +1,7 @@
 package ratelimit
 
 import (
-	"context"
+	"errors"
 	"math"
 	"net/http"
 	"strconv"
@@ -70,7 +70,7 @@ func (t *Throttle) refuse(w http.ResponseWriter, r *http.Request, d limit.Decisi
 	if d.Reason == limit.Gone {
 		t.zone.count(verdictGone)
 		rec.Explain(record.ClientGone)
-		return caddyhttp.Error(record.StatusClientGone, context.Cause(r.Context()))
+		return caddyhttp.Error(record.StatusClientGone, errors.New("the client left while its request waited"))
 	}
 	a := answers[d.Reason]
 	t.zone.count(a.verdict)

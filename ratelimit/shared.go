@@ -92,9 +92,10 @@ func newSharedZone(name string, o *redisconfig.Options, onFailure redis.OnFailur
 	return z, nil
 }
 
-// emit tells whoever listens in the newest configuration.
+// emit tells whoever listens in the configuration in force: those of one that has
+// ended hear nothing any more.
 func (z *zone) emit(event string, data map[string]any) {
-	if c := z.newest(); c != nil && c.ctx.Err() == nil && c.events.ShouldEmit(event) {
+	if c := z.inForce(); c != nil && c.events.ShouldEmit(event) {
 		c.events.Emit(c.ctx, event, data)
 	}
 }
@@ -106,7 +107,7 @@ func (t *Throttle) joinZone(ctx caddy.Context) (*zone, error) {
 		if t.Redis != nil {
 			return newSharedZone(t.Zone, t.Redis, redis.OnFailure(t.OnStoreFailure), t.logger)
 		}
-		return newZone(t.Zone, memory.New(), keeperOf(ctx, t.Zone, t.logger)), nil
+		return newZone(t.Zone, memory.New(), newKeeper(t.Zone, ctx.Storage(), t.logger)), nil
 	})
 	if err != nil {
 		return nil, err
@@ -117,7 +118,7 @@ func (t *Throttle) joinZone(ctx caddy.Context) (*zone, error) {
 // rival is a zone of the same name with another store, that the same configuration uses.
 func (z *zone) rival(configuration any) bool {
 	for _, other := range allZones() {
-		if c := other.newest(); other != z && other.name == z.name && c != nil && c.configuration == configuration {
+		if other != z && other.name == z.name && other.usedBy(configuration) {
 			return true
 		}
 	}

@@ -114,15 +114,13 @@ func TestUsersAreClientsWhereverTheyComeFrom(t *testing.T) {
 
 // What Retry-After tells holds, and so does the finer Retry-After-Ms.
 func TestRetryAfterIsTrue(t *testing.T) {
-	zone, clock := stillZone(t)
+	_, clock := stillZone(t)
 	seed := rand.Uint64()
 	t.Logf("seed %d", seed)
 	random := rand.New(rand.NewPCG(seed, 0))
+	throttle := load(t, newContext(t), usual)
 	for n := range 1000 {
-		zone.Unblock([16]byte{}) // nothing to lift: it must not matter
 		per := [...]string{"s", "m", "h"}[random.IntN(3)]
-		throttle := load(t, newContext(t), `{"zone":"case-`+strconv.Itoa(n)+`"}`)
-		throttle.zone = zone
 		throttle.policy.Interval, _ = parseRate(strconv.Itoa(1+random.IntN(100)) + "/" + per)
 		throttle.policy.Burst = 1 + random.IntN(20)
 		throttle.policy.Penalty, throttle.policy.PenaltyTime = 1+random.IntN(5), time.Duration(1+random.Int64N(int64(time.Hour)))

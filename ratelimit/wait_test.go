@@ -1,14 +1,19 @@
 package ratelimit
 
 import (
+	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -126,6 +131,87 @@ func TestAClientThatLeavesTheQueueIsDroppedAtOnce(t *testing.T) {
 	}
 }
 
+// rawRequest sends what it is given over a connection of its own, HTTP/1.1.
+func rawRequest(t *testing.T, s *httptest.Server, text string) *tls.Conn {
+	t.Helper()
+	conn, err := tls.Dial("tcp", s.Listener.Addr().String(), &tls.Config{
+		RootCAs: s.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs, ServerName: "example.com", NextProtos: []string{"http/1.1"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { conn.Close() })
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	return conn
+}
+
+func TestAClientThatLeavesBeforeItsBodyIsSentIsDroppedAtOnce(t *testing.T) {
+	for name, text := range map[string]string{
+		"with nothing of the body":      "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 100\r\n\r\n",
+		"with a part of the body":       "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 100\r\n\r\n{",
+		"with a part of a chunked body": "POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n",
+		"waiting to be told to go on":   "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 100\r\nExpect: 100-continue\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			throttle, _ := full(t)
+			s := server(t, throttle, func(http.ResponseWriter, *http.Request) error {
+				t.Error("a request is served whose client has left")
+				return nil
+			})
+			conn := rawRequest(t, s, text)
+			until(t, "the request waits", func() bool { return throttle.zone.Waiting() == 1 })
+			conn.NetConn().Close() // without a word, as one that is killed
+			left := time.Now()
+			until(t, "the request is dropped", func() bool { return throttle.zone.Waiting() == 0 })
+			if took := time.Since(left); took > time.Second {
+				t.Errorf("it took %v", took)
+			}
+		})
+	}
+}
+
+// Else a client could hold a place in the queue as long as it likes.
+func TestABodyThatDoesNotComeMakesNobodyWaitLonger(t *testing.T) {
+	throttle, _ := full(t)
+	throttle.policy.QueueWait = 100 * time.Millisecond
+	s := server(t, throttle, with(200))
+	conn := rawRequest(t, s, "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 100\r\n\r\n{")
+	until(t, "the request waits", func() bool { return throttle.zone.Waiting() == 1 })
+	since := time.Now()
+	until(t, "its time is up", func() bool { return throttle.zone.Waiting() == 0 })
+	if took := time.Since(since); took > time.Second {
+		t.Errorf("it waited %v, want 100 ms", took)
+	}
+	// and it is told so, although its body has not come
+	answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil || answer.StatusCode != http.StatusTooManyRequests || !answer.Close {
+		t.Errorf("the answer is %+v, %v; want 429 on a connection that is closed then", answer, err)
+	}
+}
+
+// The slot is its client's then: what comes of the body is for whoever is served.
+func TestABodyThatComesWhileItsRequestIsServed(t *testing.T) {
+	throttle, free := full(t)
+	got := make(chan string, 1)
+	s := server(t, throttle, func(w http.ResponseWriter, r *http.Request) error {
+		body, err := io.ReadAll(r.Body)
+		got <- fmt.Sprintf("%s %v", body, err)
+		return nil
+	})
+	conn := rawRequest(t, s, "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 9\r\n\r\nbegin")
+	until(t, "the request waits", func() bool { return throttle.zone.Waiting() == 1 })
+	free()
+	until(t, "the request has the slot", func() bool { return throttle.zone.InFlight() == 1 && throttle.zone.Waiting() == 0 })
+	if _, err := io.WriteString(conn, "ning"); err != nil {
+		t.Fatal(err)
+	}
+	if body := <-got; body != "beginning <nil>" {
+		t.Errorf("the body that arrives: %s", body)
+	}
+}
+
 func TestABodyThatWaitedArrivesWhole(t *testing.T) {
 	for _, size := range []int{0, 1, 1000, readAhead - 1, readAhead, readAhead + 1, 3 * readAhead} {
 		t.Run(fmt.Sprint(size, " bytes"), func(t *testing.T) {
@@ -166,13 +252,37 @@ func TestABodyThatWaitedArrivesWhole(t *testing.T) {
 }
 
 func TestABodyThatBreaksOffBreaksOffForWhoReadsIt(t *testing.T) {
-	r := newRequest("192.0.2.1")
-	r.Body = io.NopCloser(io.MultiReader(strings.NewReader("beginning"), failing{net.ErrClosed}))
-	got, err := io.ReadAll(ahead(r.Body))
-	if string(got) != "beginning" || err != net.ErrClosed {
-		t.Errorf("read %q, %v", got, err)
+	for _, test := range []struct {
+		name string
+		err  error
+		left bool
+	}{
+		{"the connection is closed", net.ErrClosed, true},
+		{"the connection is reset", &net.OpError{Op: "read", Err: syscall.ECONNRESET}, true},
+		{"the connection ends", io.ErrUnexpectedEOF, true},
+		{"the body takes longer than the server allows", os.ErrDeadlineExceeded, false},
+		{"the body is badly chunked", errors.New("malformed chunked encoding"), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRequest("192.0.2.1")
+			r.Body = io.NopCloser(io.MultiReader(strings.NewReader("beginning"), failing{test.err}))
+			ctx, end := startAhead(httptest.NewRecorder(), r)
+			defer end()
+			got, err := io.ReadAll(r.Body)
+			if string(got) != "beginning" || err != test.err {
+				t.Errorf("read %q, %v", got, err)
+			}
+			if (ctx.Err() != nil) != test.left {
+				t.Errorf("the client is taken to have left: %v", ctx.Err() != nil)
+			}
+		})
 	}
 }
+
+// failing is a reader that cannot read.
+type failing struct{ err error }
+
+func (f failing) Read([]byte) (int, error) { return 0, f.err }
 
 func TestTheRecordTellsHowLongARequestWaited(t *testing.T) {
 	throttle, free := full(t)

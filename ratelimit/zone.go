@@ -27,7 +27,7 @@ type zone struct {
 	close   func()
 
 	mu     sync.Mutex
-	claims []*claim // one of each configuration, oldest first
+	claims []*claim // of each configuration that has not ended one, oldest first
 }
 
 // claim is what the handlers of one configuration that share a zone agree on.
@@ -75,7 +75,6 @@ func (z *zone) claimFor(ctx caddy.Context, t *Throttle) (*claim, error) {
 			errors.New("two handlers use the zone with different limits: give one of them a zone name of its own"))
 	}
 	c.handlers++
-	z.useStorage()
 	return c, nil
 }
 
@@ -86,25 +85,32 @@ func (z *zone) unclaim(c *claim) {
 	if c.handlers--; c.handlers > 0 {
 		return
 	}
+	first := z.claims[0] == c
 	z.claims = slices.DeleteFunc(z.claims, func(other *claim) bool { return other == c })
-	z.useStorage()
-}
-
-// useStorage keeps blocks in the storage of the newest configuration.
-func (z *zone) useStorage() {
-	if n := len(z.claims); n > 0 && z.keeper != nil {
-		z.keeper.use(z.claims[n-1].ctx.Storage())
+	if first && len(z.claims) > 0 && z.keeper != nil {
+		z.keeper.use(z.claims[0].ctx.Storage(), z.claims[0].throttle.logger)
 	}
 }
 
-// newest is the claim of the newest configuration, nil if there is none.
-func (z *zone) newest() *claim {
+// inForce is the claim of the configuration in force, nil if there is none. That is
+// the oldest that has not ended: Caddy ends one when the next has begun, and may still
+// reject those that are younger.
+func (z *zone) inForce() *claim {
 	z.mu.Lock()
 	defer z.mu.Unlock()
-	if len(z.claims) == 0 {
-		return nil
+	for _, c := range z.claims {
+		if c.ctx.Err() == nil {
+			return c
+		}
 	}
-	return z.claims[len(z.claims)-1]
+	return nil
+}
+
+// usedBy reports whether the configuration has a handler that uses the zone.
+func (z *zone) usedBy(configuration any) bool {
+	z.mu.Lock()
+	defer z.mu.Unlock()
+	return slices.ContainsFunc(z.claims, func(c *claim) bool { return c.configuration == configuration })
 }
 
 // Destruct implements caddy.Destructor. Requests may still hold the zone; what they
@@ -122,17 +128,7 @@ func (t *Throttle) tellOfBlock(block limit.Block, address string) {
 		zap.String("client_ip", address), zap.String("client", display(block.Client, t.IPv4Prefix, t.IPv6Prefix)),
 		zap.String("cause", string(block.Cause)), zap.Duration("duration", length), zap.Int("repeats", block.Repeats))
 
-	// after a reload, events of the old configuration would reach nobody
-	c := t.claim
-	if c.ctx.Err() != nil {
-		if c = t.zone.newest(); c == nil {
-			return
-		}
-	}
-	if !c.events.ShouldEmit(eventBlocked) {
-		return
-	}
-	c.events.Emit(c.ctx, eventBlocked, map[string]any{
+	t.zone.emit(eventBlocked, map[string]any{
 		"zone":      t.zone.name,
 		"client":    display(block.Client, t.IPv4Prefix, t.IPv6Prefix),
 		"client_ip": address,
