@@ -2,6 +2,8 @@ package verify
 
 import (
 	"bytes"
+	"compress/gzip"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -204,6 +206,19 @@ func TestAChainThatWasWrittenAnewIsFoundByTheHead(t *testing.T) {
 	})
 }
 
+// uncompressed is the text of a compressed file; empty if it is broken.
+func uncompressed(content []byte) string {
+	reader, err := gzip.NewReader(bytes.NewReader(content))
+	if err != nil {
+		return ""
+	}
+	text, err := io.ReadAll(reader)
+	if err != nil {
+		return ""
+	}
+	return string(text)
+}
+
 // A compressed file in which a byte was changed holds the same text still, or the change
 // is found in that file.
 func TestAnyChangedByteOfACompressedFileIsFound(t *testing.T) {
@@ -219,14 +234,15 @@ func TestAnyChangedByteOfACompressedFileIsFound(t *testing.T) {
 			t.Fatal(err)
 		}
 		at := random.IntN(len(content))
+		text := uncompressed(content)
 		content[at] ^= byte(1 + random.IntN(255))
 		if err := os.WriteFile(name, content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		report := verifyFiles(t, names, &l.head)
 		switch {
-		case report.Sound() && at < 10: // the header: its time, say
-			harmless++
+		case report.Sound() && text != "" && uncompressed(content) == text:
+			harmless++ // the time in its header, say, or the bits that fill up the last byte
 		case report.Sound():
 			t.Fatalf("case %d: byte %d of %d is not found", seed, at, len(content))
 		case !slices.ContainsFunc(report.Findings, func(f Finding) bool { return f.File == name }):
