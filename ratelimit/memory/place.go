@@ -23,7 +23,7 @@ type place struct {
 
 // line gives the request a place in the queue, or refuses it if there is none.
 func (z *Zone) line(pl *place) limit.Decision {
-	pl.waiter = z.queue.Join(pl.who.Key, pl.policy.Queue, pl.take, pl.giveBack)
+	pl.waiter = z.queue.Join(pl.who.Key, pl.policy, pl.take, pl.giveBack)
 	if pl.waiter == nil {
 		return pl.refuse()
 	}
@@ -31,8 +31,8 @@ func (z *Zone) line(pl *place) limit.Decision {
 	return limit.Decision{Place: pl, Quota: pl.quota}
 }
 
-// take tries to get the slots. The queue calls it.
-func (pl *place) take() bool {
+// take tries to get the slots, and tells which there is not. The queue calls it.
+func (pl *place) take() limit.Reason {
 	z := pl.zone
 	now := z.now()
 	s := z.shard(pl.who.Key)
@@ -41,11 +41,10 @@ func (pl *place) take() bool {
 	e.enter(z, s, pl.who.Key, pl.policy, now)
 	reason := z.takeSlots(&e.client, pl.policy)
 	e.leave(reason == 0)
-	if reason != 0 {
-		return false
+	if reason == 0 {
+		pl.ticket = &ticket{zone: z, who: pl.who, place: e.key, policy: pl.policy, since: now}
 	}
-	pl.ticket = &ticket{zone: z, who: pl.who, place: e.key, policy: pl.policy, since: now}
-	return true
+	return reason
 }
 
 func (pl *place) giveBack() { pl.ticket.Release(0) }

@@ -19,6 +19,9 @@ type Queue struct {
 	mu    sync.Mutex
 	lines list.List // of *line; whose turn it is stands in front
 	byKey map[limit.Key]*list.Element
+	// limits is how many wait under which limit of all clients together. There are two
+	// while requests from before a reload wait.
+	limits map[int]int
 	// serving: somebody hands out; again: there may be more by now.
 	serving, again bool
 }
@@ -33,8 +36,9 @@ type line struct {
 type Waiter struct {
 	queue *Queue
 	key   limit.Key
+	limit int // of all, as the request's policy says
 	// take tries to get what the request waits for, giveBack returns it.
-	take     func() bool
+	take     func() limit.Reason
 	giveBack func()
 
 	done  chan struct{}
@@ -50,27 +54,29 @@ const (
 	left
 )
 
-// Join lets a request of the client wait until take succeeds. At most places
+// Join lets a request of the client wait until take succeeds. That tells why it does
+// not, OverCapacity if there is nothing for anybody, otherwise 0. At most p.Queue
 // requests wait; in a full queue a client may displace the last request of one who
 // has more waiting. It returns nil if there is no place. Who joins must see to it
 // that Serve is called, at first after joining.
-func (q *Queue) Join(key limit.Key, places int, take func() bool, giveBack func()) *Waiter {
+func (q *Queue) Join(key limit.Key, p *limit.Policy, take func() limit.Reason, giveBack func()) *Waiter {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if int(q.waiting.Load()) >= places && !q.displace(key) {
+	if int(q.waiting.Load()) >= p.Queue && !q.displace(key) {
 		return nil
 	}
-	w := &Waiter{queue: q, key: key, take: take, giveBack: giveBack, done: make(chan struct{})}
+	w := &Waiter{queue: q, key: key, limit: p.Concurrency, take: take, giveBack: giveBack, done: make(chan struct{})}
 	e, ok := q.byKey[key]
 	if !ok {
 		if q.byKey == nil {
-			q.byKey = make(map[limit.Key]*list.Element)
+			q.byKey, q.limits = make(map[limit.Key]*list.Element), make(map[int]int)
 		}
 		e = q.lines.PushBack(&line{key: key})
 		q.byKey[key] = e
 	}
 	l := e.Value.(*line)
 	l.waiters = append(l.waiters, w)
+	q.limits[w.limit]++
 	q.waiting.Add(1)
 	return w
 }
@@ -118,13 +124,16 @@ func (q *Queue) Serve() {
 func (q *Queue) serveInTurn() {
 	for misses := 0; misses < q.lines.Len(); {
 		front := q.lines.Front()
-		q.lines.MoveToBack(front)
 		w := front.Value.(*line).waiters[0]
 		q.mu.Unlock() // taking may be slow, and nobody should wait for it to leave
-		took := w.take()
+		reason := w.take()
 		q.mu.Lock()
+		if reason == limit.OverCapacity && len(q.limits) == 1 {
+			return // it stays the client's turn
+		}
+		q.lines.MoveToBack(front) // unless nobody of its line is left
 		switch {
-		case !took:
+		case reason != 0:
 			misses++
 		case w.state == waiting:
 			q.end(w, served)
@@ -143,6 +152,9 @@ func (q *Queue) end(w *Waiter, s state) {
 	w.state = s
 	close(w.done)
 	q.waiting.Add(-1)
+	if q.limits[w.limit]--; q.limits[w.limit] == 0 {
+		delete(q.limits, w.limit)
+	}
 	e := q.byKey[w.key]
 	l := e.Value.(*line)
 	for i, other := range l.waiters {

@@ -14,14 +14,14 @@ func client(n byte) limit.Key { return limit.Key{n} }
 // slots is something scarce: so many can be taken.
 type slots struct{ free atomic.Int64 }
 
-func (s *slots) take() bool {
+func (s *slots) take() limit.Reason {
 	for {
 		n := s.free.Load()
 		if n == 0 {
-			return false
+			return limit.OverCapacity
 		}
 		if s.free.CompareAndSwap(n, n-1) {
-			return true
+			return 0
 		}
 	}
 }
@@ -30,7 +30,7 @@ func (s *slots) giveBack() { s.free.Add(1) }
 
 func join(t *testing.T, q *queue.Queue, s *slots, n byte, places int) *queue.Waiter {
 	t.Helper()
-	w := q.Join(client(n), places, s.take, s.giveBack)
+	w := q.Join(client(n), &limit.Policy{Queue: places}, s.take, s.giveBack)
 	if w == nil {
 		t.Fatalf("client %d finds no place", n)
 	}
@@ -93,7 +93,7 @@ func TestAFullQueue(t *testing.T) {
 			for _, n := range test.waiting {
 				waiters = append(waiters, join(t, &q, &s, n, len(test.waiting)))
 			}
-			w := q.Join(client(test.comes), len(test.waiting), s.take, s.giveBack)
+			w := q.Join(client(test.comes), &limit.Policy{Queue: len(test.waiting)}, s.take, s.giveBack)
 			if (w != nil) != test.place {
 				t.Fatalf("there is a place: %v", w != nil)
 			}
@@ -139,7 +139,7 @@ func TestWhoLeavesIsOutAtOnce(t *testing.T) {
 func TestOneWhoCannotBeServedHoldsUpNobodyElse(t *testing.T) {
 	var q queue.Queue
 	var s slots
-	stuck := q.Join(client(1), 10, func() bool { return false }, func() {})
+	stuck := q.Join(client(1), &limit.Policy{Queue: 10}, func() limit.Reason { return limit.ClientOverCapacity }, func() {})
 	behind := join(t, &q, &s, 2, 10)
 	s.free.Add(1)
 	q.Serve()
@@ -148,17 +148,44 @@ func TestOneWhoCannotBeServedHoldsUpNobodyElse(t *testing.T) {
 	}
 }
 
+// After a reload there may be more for those who came since than for those before.
+func TestOneWhoWaitsUnderAStricterLimitHoldsUpNobodyElse(t *testing.T) {
+	var q queue.Queue
+	var s slots
+	before := &limit.Policy{Queue: 10, Concurrency: 1}
+	full := func() limit.Reason { return limit.OverCapacity }
+	stuck := q.Join(client(1), before, full, func() {})
+	since := &limit.Policy{Queue: 10, Concurrency: 2}
+	next := q.Join(client(2), since, s.take, s.giveBack)
+	s.free.Add(1)
+	q.Serve()
+	if done(stuck) || !done(next) {
+		t.Errorf("served: the one under the old limit %v, the one under the new %v", done(stuck), done(next))
+	}
+	stuck.Leave()
+
+	// and when they are gone, nobody is asked in vain
+	asked := 0
+	for n := range byte(10) {
+		q.Join(client(n), since, func() limit.Reason { asked++; return limit.OverCapacity }, func() {})
+	}
+	q.Serve()
+	if asked != 1 {
+		t.Errorf("%d were asked to take something when there was nothing for the first", asked)
+	}
+}
+
 // Who is being served when it leaves must not take the slot with it.
 func TestASlotTakenForOneWhoHasLeftGoesToTheNext(t *testing.T) {
 	var q queue.Queue
 	var s slots
 	var leaver *queue.Waiter
-	leaver = q.Join(client(1), 10, func() bool {
-		taken := s.take()
-		if taken {
+	leaver = q.Join(client(1), &limit.Policy{Queue: 10}, func() limit.Reason {
+		reason := s.take()
+		if reason == 0 {
 			leaver.Leave()
 		}
-		return taken
+		return reason
 	}, func() {
 		s.giveBack()
 		q.Serve() // as a ticket's release does
@@ -184,7 +211,7 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	for g := range goroutines {
 		wg.Go(func() {
 			for n := range rounds {
-				w := q.Join(client(byte(g%5)), goroutines, s.take, func() { s.giveBack(); q.Serve() })
+				w := q.Join(client(byte(g%5)), &limit.Policy{Queue: goroutines}, s.take, func() { s.giveBack(); q.Serve() })
 				if w == nil {
 					t.Error("no place although there are as many as goroutines")
 					return

@@ -24,7 +24,7 @@ type place struct {
 
 // line gives the request a place in the queue, or refuses it if there is none.
 func (z *Zone) line(pl *place) limit.Decision {
-	pl.waiter = z.queue.Join(pl.who.Key, pl.policy.Queue, pl.take, pl.giveBack)
+	pl.waiter = z.queue.Join(pl.who.Key, pl.policy, pl.take, pl.giveBack)
 	if pl.waiter == nil {
 		return pl.refuse()
 	}
@@ -48,8 +48,8 @@ func (z *Zone) poll() {
 	}
 }
 
-// take tries to get the slots. The queue calls it.
-func (pl *place) take() bool {
+// take tries to get the slots, and tells why there is none. The queue calls it.
+func (pl *place) take() limit.Reason {
 	z := pl.zone
 	lease := z.leases.name(z.gateway)
 	if !z.down.Load() {
@@ -58,7 +58,7 @@ func (pl *place) take() bool {
 			if a.reason == 0 {
 				pl.ticket = z.newTicket(pl.who, a.place, pl.policy, lease)
 			}
-			return a.reason == 0
+			return a.reason
 		}
 		z.fail(err)
 	}
@@ -68,7 +68,7 @@ func (pl *place) take() bool {
 	if d.Ticket != nil {
 		pl.ticket = z.wrap(pl.who, pl.who.Key, pl.policy, lease, d.Ticket)
 	}
-	return d.Ticket != nil
+	return d.Reason
 }
 
 func (pl *place) giveBack() { pl.ticket.Release(0) }
