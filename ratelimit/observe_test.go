@@ -103,6 +103,29 @@ func zoneOnly(registry *prometheus.Registry, zone string) ([]*dto.MetricFamily, 
 	return families, err
 }
 
+// As `promtool check metrics` does.
+func TestMetricsKeepToPrometheusRules(t *testing.T) {
+	ctx := newContext(t)
+	load(t, ctx, usual)
+	families, err := ctx.GetMetricsRegistry().Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ours []string
+	for _, f := range families {
+		if strings.HasPrefix(f.GetName(), metricPrefix) {
+			ours = append(ours, f.GetName())
+		}
+	}
+	problems, err := testutil.GatherAndLint(ctx.GetMetricsRegistry(), ours...)
+	if err != nil || len(ours) < 7 {
+		t.Fatalf("metrics %v: %v", ours, err)
+	}
+	for _, p := range problems {
+		t.Errorf("%s: %s", p.Metric, p.Text)
+	}
+}
+
 // As long as both configurations live, two zones have one name.
 func TestMetricsWhileAnotherStoreTakesOver(t *testing.T) {
 	old, endOld := configuration(t)
