@@ -138,6 +138,14 @@ func TestFilesAreReadOneAfterTheOther(t *testing.T) {
 	}
 }
 
+func TestALineWithoutEndTakesNoMemoryWithoutEnd(t *testing.T) {
+	r := NewReader(save(t, "f", strings.Repeat("x", 32<<20)+"\n"))
+	defer r.Close()
+	if line, err := r.Next(); err != nil || !errors.Is(line.Fault, ErrTooLong) || cap(r.long) > 3*MaxLength {
+		t.Errorf("%v, %v, it keeps %d bytes", line.Fault, err, cap(r.long))
+	}
+}
+
 func TestProgressEndsWithTheBytesOnDisk(t *testing.T) {
 	text := strings.Repeat(strings.Repeat("x", 99)+"\n", 10_000)
 	a, b := save(t, "a", text), save(t, "b.gz", zip(text))

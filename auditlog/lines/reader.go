@@ -80,7 +80,7 @@ func (r *Reader) Next() (Line, error) {
 			return line, nil
 		case err == io.EOF:
 			line.Fault = ErrUnfinished
-		case r.file.damaged(err):
+		case isDamage(err):
 			line.Fault = fmt.Errorf("%w: %w", ErrDamaged, err)
 		default:
 			err = fmt.Errorf("%s, after line %d: %w", r.file.name, r.number-1, err)
