@@ -50,7 +50,7 @@ type Reader struct {
 
 // NewReader reads files in the given order.
 func NewReader(names ...string) *Reader {
-	return &Reader{names: names, text: bufio.NewReaderSize(nil, 256<<10)}
+	return &Reader{names: names, text: bufio.NewReaderSize(nil, 64<<10)}
 }
 
 // Next is the next line. After the last one the error is io.EOF. Any other error says
