@@ -96,6 +96,19 @@ func TestTheOptionsAreThoseOfTheConfigurationInForce(t *testing.T) {
 	audit(t, path, key+".pub")
 }
 
+func TestOptionsCountForAFileThatARequestKeptOpen(t *testing.T) {
+	path := newPath(t)
+	key := filepath.Join(t.TempDir(), "audit.pem")
+	before := load(t, config(path))
+	stream := before.begin(t, "1")
+	before.end()
+	after := load(t, config(path, `"sign_key":"`+key+`"`))
+	stream()
+	after.end()
+	expectStory(t, path, "created audit-head-key-changed 1")
+	audit(t, path, key+".pub")
+}
+
 func TestTwoLogsOfOneConfigurationMustAgree(t *testing.T) {
 	path := newPath(t)
 	c := load(t, config(path))

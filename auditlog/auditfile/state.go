@@ -35,7 +35,8 @@ var watchers struct {
 }
 
 // Watch has f called when an audit file can no longer be written, and with a nil trouble
-// when it can be again, until it is removed.
+// when it can be again, until it is removed. What f does is done before anything else is
+// for that file; it must not take long.
 func Watch(f func(path string, trouble error)) (remove func()) {
 	watchers.Lock()
 	defer watchers.Unlock()

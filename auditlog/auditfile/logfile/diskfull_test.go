@@ -114,6 +114,9 @@ func TestWithContinueAFullDiskServesAndCountsWhatIsLost(t *testing.T) {
 		d.set(-1, nil)
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
+		if log.backlog.size != 0 || len(log.backlog.lines) != 0 {
+			t.Errorf("%d bytes still wait", log.backlog.size)
+		}
 		log.close(t)
 		lines := audit(t, path, nil)
 		if n := len(with(lines, "x")); n != 3 {

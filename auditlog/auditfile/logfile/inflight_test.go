@@ -110,6 +110,9 @@ func TestARecordInARotatedFileIsFound(t *testing.T) {
 				}
 				log.write(t, numbered(1)...)
 			}
+			if err := log.writeHead(); err != nil { // so that nothing else is searched there
+				t.Fatal(err)
+			}
 			log.crash(t)
 			if zipped {
 				for _, name := range names(t, path) {

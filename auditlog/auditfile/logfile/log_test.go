@@ -47,6 +47,9 @@ func TestOnlyItsOwnerCanReadTheLog(t *testing.T) {
 	options.Gzip = true
 	options.RollSize = 1
 	log := start(t, path, options, nil)
+	if info, _ := os.Stat(path); info.Mode().Perm() != 0o600 {
+		t.Errorf("what was there already has mode %v", info.Mode())
+	}
 	log.write(t, numbered(1)...)
 	waitFor(t, "a compressed file", func() bool { return strings.HasSuffix(strings.Join(names(t, path), " "), ".gz") })
 	log.close(t)

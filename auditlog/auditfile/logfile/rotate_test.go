@@ -14,18 +14,19 @@ import (
 )
 
 func TestAFileIsRotatedAtMidnightUTC(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) { // it begins at midnight
+	synctest.Test(t, func(t *testing.T) {
+		time.Sleep(10 * time.Minute) // the test's time begins at midnight
 		path := newPath(t)
 		log := start(t, path, standard(), nil)
 		log.write(t, numbered(1)...)
-		time.Sleep(24*time.Hour - time.Minute)
+		time.Sleep(24*time.Hour - 11*time.Minute)
 		synctest.Wait()
 		if got := names(t, path); len(got) > 0 {
 			t.Errorf("before midnight there are %v", got)
 		}
 		time.Sleep(time.Minute + time.Second)
 		synctest.Wait()
-		if got := names(t, path); !slices.Equal(got, []string{"audit-20000101T000000.000Z.log"}) {
+		if got := names(t, path); !slices.Equal(got, []string{"audit-20000101T001000.000Z.log"}) {
 			t.Errorf("after midnight there are %v", got)
 		}
 		log.write(t, numbered(1)...)
@@ -293,5 +294,18 @@ func TestAClockThatWasSetBackDeletesNothingEarlier(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestNoFileIsRotatedOverAnother(t *testing.T) {
+	path := newPath(t)
+	log := start(t, path, standard(), nil)
+	defer log.close(t)
+	began := log.current().at
+	for _, taken := range []string{segmentName(path, began), segmentName(path, began.Add(time.Millisecond)) + ".gz"} {
+		overwrite(t, taken, "x")
+	}
+	if got, want := log.freeSegmentName(), segmentName(path, began.Add(2*time.Millisecond)); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
