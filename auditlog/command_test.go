@@ -275,7 +275,7 @@ func TestVerifyThatCannotTell(t *testing.T) {
 		want string
 	}{
 		{"no file", nil, "no file is named"},
-		{"a file that is not there", append(g.all(), missing), missing},
+		{"a file that is not there", append(g.all(), missing), "CANNOT BE TOLD"},
 		{"only what holds no lines", []string{g.path + ".head"}, "no file with lines"},
 		{"two logs", append(g.all(), other.all()...), "more than one log"},
 		{"a head that is not there", []string{g.path, "--head", missing}, "reading the head"},

@@ -13,12 +13,11 @@ import (
 
 // file is one that is read, unpacked if it is compressed.
 type file struct {
-	name   string
-	disk   *os.File
-	text   io.Reader // what is in it
-	read   int64     // bytes read from the disk
-	tell   func()    // called after each read
-	zipped bool
+	name string
+	disk *os.File
+	text io.Reader // what is in it
+	read int64     // bytes read from the disk
+	tell func()    // called after each read
 }
 
 // gzipMagic is how a compressed file begins (RFC 1952 section 2.3.1).
@@ -42,12 +41,10 @@ func open(name string, tell func()) (*file, error) {
 	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
 		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), disk.Close())
 	}
+	f.text = io.MultiReader(bytes.NewReader(magic[:n]), counted{f})
 	// What is named like a compressed file must be one; others say so themselves.
-	f.zipped = bytes.Equal(magic, gzipMagic) || strings.HasSuffix(name, ".gz")
-	raw := io.MultiReader(bytes.NewReader(magic[:n]), counted{f})
-	f.text = raw
-	if f.zipped {
-		f.text = &lateGzip{raw: raw}
+	if bytes.Equal(magic, gzipMagic) || strings.HasSuffix(name, ".gz") {
+		f.text = &lateGzip{raw: f.text}
 	}
 	return f, nil
 }
@@ -58,11 +55,12 @@ func (f *file) Read(p []byte) (int, error) { return f.text.Read(p) }
 // Close closes it. Of a file that was only read no error matters.
 func (f *file) Close() { _ = f.disk.Close() }
 
-// damaged tells whether an error comes from what is in the file, not from the disk.
-func (f *file) damaged(err error) bool {
+// isDamage tells whether an error comes from what is in a compressed file, not from the
+// disk.
+func isDamage(err error) bool {
 	var corrupt flate.CorruptInputError
-	return f.zipped && (errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) ||
-		errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &corrupt))
+	return errors.Is(err, gzip.ErrHeader) || errors.Is(err, gzip.ErrChecksum) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || errors.As(err, &corrupt)
 }
 
 // counted reads from the disk and counts.

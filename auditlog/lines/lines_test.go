@@ -73,8 +73,8 @@ func TestLinesOfAFile(t *testing.T) {
 		{"a carriage return belongs to its line", "a\r\n", []string{"f:1 a\r"}},
 		{"zeros", "\x00\n", []string{"f:1 \x00"}},
 		{"a line without an end", "a\nb", []string{"f:1 a", "f:2 b" + unfinished}},
-		{"a line as long as the buffer", x(256<<10) + "\nb\n", []string{"f:1 262144 bytes", "f:2 b"}},
-		{"a line one shorter than the buffer", x(256<<10-1) + "\nb\n", []string{"f:1 262143 bytes", "f:2 b"}},
+		{"a line as long as the buffer", x(64<<10) + "\nb\n", []string{"f:1 65536 bytes", "f:2 b"}},
+		{"a line one shorter than the buffer", x(64<<10-1) + "\nb\n", []string{"f:1 65535 bytes", "f:2 b"}},
 		{"the longest line", x(MaxLength) + "\nb\n", []string{"f:1 " + long, "f:2 b"}},
 		{"a line one longer", x(MaxLength+1) + "\nb\n", []string{"f:1 " + tooLong, "f:2 b"}},
 		{"a line much longer", x(5*MaxLength+17) + "\nb\n", []string{"f:1 " + tooLong, "f:2 b"}},
@@ -135,6 +135,14 @@ func TestFilesAreReadOneAfterTheOther(t *testing.T) {
 	got = slices.Delete(got, 2, 4)
 	if want := []string{"a:1 1", "a:2 2 !file", "b.gz:1 3", "b.gz:2 4", "d:1 5"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestALineWithoutEndTakesNoMemoryWithoutEnd(t *testing.T) {
+	r := NewReader(save(t, "f", strings.Repeat("x", 32<<20)+"\n"))
+	defer r.Close()
+	if line, err := r.Next(); err != nil || !errors.Is(line.Fault, ErrTooLong) || cap(r.long) > 3*MaxLength {
+		t.Errorf("%v, %v, it keeps %d bytes", line.Fault, err, cap(r.long))
 	}
 }
 

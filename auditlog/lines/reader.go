@@ -50,7 +50,7 @@ type Reader struct {
 
 // NewReader reads files in the given order.
 func NewReader(names ...string) *Reader {
-	return &Reader{names: names, text: bufio.NewReaderSize(nil, 256<<10)}
+	return &Reader{names: names, text: bufio.NewReaderSize(nil, 64<<10)}
 }
 
 // Next is the next line. After the last one the error is io.EOF. Any other error says
@@ -80,7 +80,7 @@ func (r *Reader) Next() (Line, error) {
 			return line, nil
 		case err == io.EOF:
 			line.Fault = ErrUnfinished
-		case r.file.damaged(err):
+		case isDamage(err):
 			line.Fault = fmt.Errorf("%w: %w", ErrDamaged, err)
 		default:
 			err = fmt.Errorf("%s, after line %d: %w", r.file.name, r.number-1, err)

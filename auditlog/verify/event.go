@@ -15,7 +15,7 @@ var eventMark = []byte(`"event.action":"audit-`)
 // its start that the log was changed, the chain goes on from there without a break: this
 // line is all there is to see.
 func (w *walker) lookAtEvent(l *item) {
-	if l.opening != nil || !bytes.Contains(l.text, eventMark) {
+	if !bytes.Contains(l.text, eventMark) {
 		return
 	}
 	var event struct {

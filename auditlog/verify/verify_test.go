@@ -2,6 +2,7 @@ package verify
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -53,6 +54,21 @@ func TestPlacesAndKindsOfChanges(t *testing.T) {
 			[]string{"misplaced a.log:3", "misplaced o.log:3"}},
 		{"a block that comes again", func(l *testLog) { l.files[1] = slices.Insert(l.files[1], 4, l.files[0][1:4]...) },
 			[]string{"misplaced h.log:5"}},
+		{"a copy of a later line", func(l *testLog) { l.files[1] = slices.Insert(l.files[1], 2, l.files[2][3]) },
+			[]string{"misplaced h.log:3"}},
+		{"a copy of an earlier line", func(l *testLog) { l.files[1] = slices.Insert(l.files[1], 2, l.files[0][3]) },
+			[]string{"misplaced h.log:3"}},
+		{"the line before, forged, in front of it", func(l *testLog) {
+			l.files[1] = slices.Insert(l.files[1], 2, sealedAs(l.files[1][1], 8))
+		}, []string{"misplaced h.log:4"}},
+		{"a last line whose hash fits, but not its number", func(l *testLog) {
+			l.files[2][4] = sealedAs(l.files[2][3], 20)
+			sealed, err := chain.Parse(l.files[2][4])
+			if err != nil {
+				panic(err)
+			}
+			l.head.Link = sealed.Link
+		}, []string{"missing o.log:5"}},
 		{"a line of no log", func(l *testLog) { l.files[1] = slices.Insert(l.files[1], 2, raw("{}")) }, []string{"foreign h.log:3"}},
 		{"a line of no log in another's place", func(l *testLog) { l.files[1][2] = raw("{}") }, []string{"foreign h.log:3"}},
 		{"an empty line", func(l *testLog) { l.files[1] = slices.Insert(l.files[1], 2, raw("")) }, []string{"foreign h.log:3"}},
@@ -91,6 +107,20 @@ func TestPlacesAndKindsOfChanges(t *testing.T) {
 			expect(t, l.verify(t, &l.head, never), test.want...)
 		})
 	}
+}
+
+// sealedAs is a line that follows another one, but for the number it has.
+func sealedAs(before []byte, number uint64) []byte {
+	sealed, err := chain.Parse(before)
+	if err != nil {
+		panic(err)
+	}
+	body := fmt.Sprintf(`{"event.reason":"ok","event.sequence":%d`, number)
+	line, err := chain.Parse([]byte(body + `,"event.hash":"` + chain.Hash{}.String() + `"}`))
+	if err != nil {
+		panic(err)
+	}
+	return []byte(body + `,"event.hash":"` + line.HashAfter(sealed.Hash).String() + "\"}\n")
 }
 
 // swapDigit changes the last digit of a line's hash.
