@@ -80,6 +80,9 @@ func (t *Throttle) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 		if !d.AllArgs(&t.Zone) {
 			return d.ArgErr()
 		}
+		if t.Zone == "" {
+			return d.Err("zone is empty: give it a name")
+		}
 	case "store":
 		var err error
 		t.Redis, err = redisconfig.Unmarshal(d, d.RemainingArgs())

@@ -2,6 +2,8 @@ package ratelimit
 
 import (
 	"encoding/json"
+	"os"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -21,17 +23,25 @@ func TestCaddyfile(t *testing.T) {
 			rate           5/s
 			burst          10
 			penalty        3 10m
+			penalty_window 15 20m
 			penalty_status 401 403
 			concurrency    200
 			per_client     7
+			queue          50 5s
+			key            {http.auth.user.id}
 			ipv4_prefix    24
 			ipv6_prefix    56
 			exempt         10.0.0.0/8 2001:db8::1
 			max_clients    5000
 			zone           chat
-		}`, `{"rate":"5/s","burst":10,"penalty":{"errors":3,"duration":600000000000},"penalty_status":[401,403],` +
-			`"concurrency":200,"per_client":7,"ipv4_prefix":24,"ipv6_prefix":56,"exempt":["10.0.0.0/8","2001:db8::1"],` +
-			`"max_clients":5000,"zone":"chat"}`},
+			store redis {
+				address 127.0.0.1:6379
+			}
+			on_store_failure refuse
+		}`, `{"rate":"5/s","burst":10,"penalty":{"errors":3,"duration":600000000000},` +
+			`"penalty_window":{"errors":15,"duration":1200000000000},"penalty_status":[401,403],` +
+			`"concurrency":200,"per_client":7,"queue":{"places":50,"wait":5000000000},"key":"{http.auth.user.id}","ipv4_prefix":24,"ipv6_prefix":56,"exempt":["10.0.0.0/8","2001:db8::1"],` +
+			`"max_clients":5000,"zone":"chat","redis":{"address":"127.0.0.1:6379"},"on_store_failure":"refuse"}`},
 		{"days are a duration", "ip_throttle {\n penalty 1 1d\n}", `{"penalty":{"errors":1,"duration":86400000000000}}`},
 		{"the widest and the narrowest prefixes", "ip_throttle {\n ipv4_prefix 8\n ipv6_prefix 128\n}",
 			`{"ipv4_prefix":8,"ipv6_prefix":128}`},
@@ -87,6 +97,35 @@ func TestCaddyfileRefuses(t *testing.T) {
 		{"penalty so long that the clock overflows", "penalty 3 2562047h", "penalty"},
 		{"penalty after so many errors that it never comes", "penalty 2147483648 10m", "penalty"},
 
+		{"penalty_window without values", "penalty_window", ""},
+		{"penalty_window without time", "penalty_window 15", ""},
+		{"penalty_window for no error", "penalty_window 0 10m", "penalty_window"},
+		{"penalty_window for more errors than are remembered", "penalty_window 101 10m", "100"},
+		{"penalty_window for no time", "penalty_window 15 0s", "penalty_window"},
+		{"penalty_window for more than a day", "penalty_window 15 25h", "24h"},
+		{"penalty_window twice", "penalty_window 15 10m\npenalty_window 15 10m", "twice"},
+
+		{"queue without values", "queue", ""},
+		{"queue without time", "queue 100", ""},
+		{"queue with a value too many", "queue 100 5s 6s", ""},
+		{"queue of no places", "queue 0 5s", "queue"},
+		{"queue of negative places", "queue -1 5s", "queue"},
+		{"queue of absurdly many places", "queue 1000001 5s", "queue"},
+		{"queue in words", "queue many 5s", "many"},
+		{"queue for no time", "queue 100 0s", "queue"},
+		{"queue for negative time", "queue 100 -5s", "queue"},
+		{"queue for longer than anybody waits", "queue 100 301s", "5m"},
+		{"queue for a bare number", "queue 100 5", "duration"},
+		{"queue twice", "queue 100 5s\nqueue 100 5s", "twice"},
+
+		{"key without value", "key", ""},
+		{"key empty", `key ""`, "key"},
+		{"key that is the same for everybody", "key user", "placeholder"},
+		{"key of two values", "key {http.auth.user.id} {http.request.host}", ""},
+		{"key with something after it", "key {http.auth.user.id}x", "placeholder"},
+		{"key that is no placeholder but looks like one", "key {}", "placeholder"},
+		{"key of two placeholders", "key {http.auth.user.id}{http.request.host}", "placeholder"},
+
 		{"penalty_status without value", "penalty_status", ""},
 		{"penalty_status in words", "penalty_status 4xx", "4xx"},
 		{"penalty_status for a success", "penalty_status 200", "200"},
@@ -119,6 +158,14 @@ func TestCaddyfileRefuses(t *testing.T) {
 		{"exempt with one bad network among good ones", "exempt 10.0.0.0/8 10.0.0.256", "10.0.0.256"},
 		{"zone without value", "zone", ""},
 		{"zone with two names", "zone a b", ""},
+		{"zone with an empty name", `zone ""`, "zone"},
+		{"zone with a space", `zone "a b"`, "zone"},
+		{"zone that is a path", "zone a/b", "a/b"},
+		{"zone with a letter that is not plain", "zone ü", "zone"},
+		{"zone with a control character", "zone \"a\x01\"", "zone"},
+		{"zone with a line break at the end", "zone \"a\n\"", "zone"},
+		{"zone with a name of 65 characters", "zone " + strings.Repeat("a", 65), "zone"},
+		{"zone by a placeholder", "zone {http.request.host}", "zone"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := parse("ip_throttle {\n" + test.options + "\n}")
@@ -129,6 +176,27 @@ func TestCaddyfileRefuses(t *testing.T) {
 				t.Errorf("the error names not file, line and %q: %v", test.want, text)
 			}
 		})
+	}
+}
+
+// Else an option could be added that a Caddyfile cannot say, or no test knows.
+func TestEveryOptionIsInTheCaddyfile(t *testing.T) {
+	source, err := os.ReadFile("caddyfile_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for field := range reflect.TypeFor[Throttle]().Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if name != "" && !strings.Contains(string(source), `"`+name+`":`) {
+			t.Errorf("no test says what %s is in a Caddyfile", name)
+		}
+	}
+}
+
+func TestLongestZoneName(t *testing.T) {
+	name := "AZaz09._-" + strings.Repeat("x", 55)
+	if throttle, err := parse("ip_throttle {\n zone " + name + "\n}"); err != nil || throttle.Zone != name {
+		t.Errorf("a name of 64 characters gives %q, %v", throttle.Zone, err)
 	}
 }
 
@@ -161,6 +229,11 @@ func TestJSONRefuses(t *testing.T) {
 		{"a penalty for 429", `{"penalty_status":[429]}`, "429"},
 		{"an exempt network that is none", `{"exempt":["10.0.0.0/8",""]}`, "exempt"},
 		{"an unknown option", `{"bursts":1}`, "bursts"},
+		{"a penalty_window without its numbers", `{"penalty_window":{}}`, "penalty_window"},
+		{"a queue without its numbers", `{"queue":{}}`, "queue"},
+		{"a queue with negative places", `{"queue":{"places":-1,"wait":1000000000}}`, "queue"},
+		{"a key that is no placeholder", `{"key":"user"}`, "key"},
+		{"a zone that is a path", `{"zone":"../x"}`, "zone"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			ctx := newContext(t)

@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/netip"
 	"regexp"
-	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -53,6 +52,8 @@ const (
 // names of files and in URLs.
 var plainName = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
+var placeholder = regexp.MustCompile(`^\{[^{}\s]+\}$`)
+
 // compile checks the options and makes the policy of them.
 func (t *Throttle) compile() error {
 	interval, err := parseRate(t.Rate)
@@ -76,7 +77,7 @@ func (t *Throttle) compile() error {
 		return fmt.Errorf("max_clients %d: give a number from 1 to %d", t.MaxClients, 100*most)
 	case !plainName.MatchString(t.Zone):
 		return fmt.Errorf("zone %q: give a name of up to 64 letters, digits, dots, dashes and underscores", t.Zone)
-	case t.Key != "" && (!strings.HasPrefix(t.Key, "{") || !strings.HasSuffix(t.Key, "}")):
+	case t.Key != "" && !placeholder.MatchString(t.Key):
 		return fmt.Errorf("key %q: give a placeholder such as {http.auth.user.id}", t.Key)
 	}
 	for _, status := range t.PenaltyStatus {
