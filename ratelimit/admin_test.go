@@ -125,6 +125,32 @@ func TestBlocksOfUsersWhoAreCalledLikeAddressesAreLifted(t *testing.T) {
 	}
 }
 
+// Names may be as long as headers. They must not take memory for as long as a block.
+func TestOfALongNameTheBeginningIsRemembered(t *testing.T) {
+	throttle := load(t, newContext(t), `{"penalty":{"errors":1,"duration":"10m"},"key":"{http.auth.user.id}"}`)
+	long := strings.Repeat("ä", 10_000)
+	ask := func(user string, status int) answered {
+		r := newRequest("192.0.2.1")
+		r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).Set("http.auth.user.id", user)
+		return serve(throttle, r, with(status))
+	}
+	ask(long, 401)
+	if a := ask(long, 200); a.status != 403 {
+		t.Errorf("status %d", a.status)
+	}
+	if a := ask(long+"!", 200); a.status != 200 {
+		t.Errorf("one whose name begins likewise gets %d", a.status)
+	}
+	shown := strings.Repeat("ä", longestName/2) + "…"
+	expect(t, listBlocks(t, ""), "default "+shown+" errors_in_a_row")
+	for _, name := range []string{shown, long} {
+		if status, answer := callAdmin(t, http.MethodDelete, unblockPath(name, ""), ""); status != 204 {
+			t.Errorf("lifting by a name of %d bytes: %d %s", len(name), status, answer)
+		}
+		ask(long, 401)
+	}
+}
+
 func TestBlocksFromBeforeThePrefixWasChangedAreLifted(t *testing.T) {
 	old, endOld := configuration(t)
 	before := load(t, old, `{"rate":"1/s"}`)

@@ -3,12 +3,26 @@ package ratelimit
 import (
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 )
 
 // unknownClient is what those are called, all together, whose address cannot be read.
 const unknownClient = "unknown"
+
+// longestName bounds, in bytes, what is remembered of a user's name.
+const longestName = 128
+
+// user is a client that is known by name.
+func user(name string) limit.Client {
+	who := limit.Client{Key: limit.NameKey(name), Name: name}
+	if len(name) > longestName {
+		// a copy, or else a block would keep the whole request's memory
+		who.Name = strings.ToValidUTF8(name[:longestName], "") + "…"
+	}
+	return who
+}
 
 // display is what people call a client: its address, its network if that has more
 // than one address, or its name.
@@ -52,5 +66,5 @@ func (t *Throttle) clientNamed(name string) (limit.Client, error) {
 	if t.Key == "" {
 		return limit.Client{}, fmt.Errorf("client %q: give an address, or a network as listed", name)
 	}
-	return limit.Client{Key: limit.NameKey(name), Name: name}, nil
+	return user(name), nil
 }

@@ -184,7 +184,7 @@ func (t *Throttle) client(r *http.Request, address string) limit.Client {
 	if t.Key != "" {
 		repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 		if name := repl.ReplaceAll(t.Key, ""); name != "" {
-			return limit.Client{Key: limit.NameKey(name), Name: name}
+			return user(name)
 		}
 	}
 	return limit.Client{Key: limit.AddressKey(address, t.IPv4Prefix, t.IPv6Prefix)}
