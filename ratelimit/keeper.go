@@ -102,8 +102,10 @@ func (k *keeper) run(z *memory.Zone) {
 			}
 			return
 		}
+		since := time.Now()
 		kept = k.keep(z)
-		pause := time.NewTimer(keepEvery)
+		// in a flood of blocks, when writing all of them takes long, it is not done all the time
+		pause := time.NewTimer(min(max(keepEvery, 4*time.Since(since)), keepAgain))
 		select {
 		case <-pause.C:
 		case <-k.stopped:

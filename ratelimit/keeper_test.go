@@ -30,12 +30,14 @@ type shelf struct {
 	broken error
 	// stuck: it does not answer until this is closed.
 	stuck chan struct{}
+	slow  time.Duration
 }
 
 func (s *shelf) hang() {
 	if s.stuck != nil {
 		<-s.stuck
 	}
+	time.Sleep(s.slow)
 }
 
 // heal makes a broken shelf sound.
@@ -311,6 +313,28 @@ func TestAStorageThatHangs(t *testing.T) {
 			t.Error("what is written was not known to be all")
 		}
 	})
+}
+
+func TestASlowStorageIsNotWrittenToAllTheTime(t *testing.T) {
+	for _, test := range []struct {
+		slow time.Duration
+		most int // times within a minute
+	}{{0, 121}, {100 * time.Millisecond, 101}, {time.Second, 13}, {2 * time.Second, 7}, {4 * time.Second, 6}} {
+		t.Run(test.slow.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				storage := &shelf{slow: test.slow}
+				z, k, _ := keptOn(t, storage, "default")
+				for range 600 {
+					z.Block(addressClient("192.0.2.1"), time.Hour)
+					time.Sleep(100 * time.Millisecond)
+				}
+				if n := storage.times(); n > test.most || n < test.most*3/4 {
+					t.Errorf("written %d times a minute, want about %d", n, test.most)
+				}
+				k.stop()
+			})
+		})
+	}
 }
 
 // Nothing that is written late comes after what is written later.

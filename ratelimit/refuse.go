@@ -2,7 +2,6 @@ package ratelimit
 
 import (
 	"errors"
-	"math"
 	"net/http"
 	"strconv"
 	"time"
@@ -83,7 +82,7 @@ func (t *Throttle) refuse(w http.ResponseWriter, r *http.Request, d limit.Decisi
 
 // wholeSeconds rounds up, so that who waits as long as told has waited enough.
 func wholeSeconds(d time.Duration) int {
-	return max(1, int(math.Ceil(d.Seconds())))
+	return max(1, int((d+time.Second-1)/time.Second))
 }
 
 // wholeMillis rounds up likewise.

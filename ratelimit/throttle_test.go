@@ -68,6 +68,7 @@ func TestRetryAfterRoundsUp(t *testing.T) {
 		{10 * time.Minute, 600},
 		{10*time.Minute + time.Nanosecond, 601},
 		{24*time.Hour + time.Nanosecond, 86401},
+		{longest + time.Nanosecond, 366*86400 + 1}, // which a float64 cannot tell from longest
 	} {
 		if got := wholeSeconds(test.wait); got != test.want {
 			t.Errorf("%v is %d whole seconds, want %d", test.wait, got, test.want)

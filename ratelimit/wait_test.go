@@ -279,6 +279,31 @@ func TestABodyThatBreaksOffBreaksOffForWhoReadsIt(t *testing.T) {
 	}
 }
 
+func TestWhoseBodyIsReadAhead(t *testing.T) {
+	for _, test := range []struct {
+		name  string
+		major int
+		body  io.ReadCloser
+		ahead bool
+	}{
+		{"a body of HTTP/1", 1, io.NopCloser(strings.NewReader("body")), true},
+		{"no body of HTTP/1", 1, http.NoBody, false},
+		{"nil", 1, nil, false},
+		{"a body of HTTP/2, which tells without that when its client leaves", 2, io.NopCloser(strings.NewReader("body")), false},
+		{"a body of HTTP/3", 3, io.NopCloser(strings.NewReader("body")), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRequest("192.0.2.1")
+			r.ProtoMajor, r.Body = test.major, test.body
+			_, end := startAhead(httptest.NewRecorder(), r)
+			defer end()
+			if ahead := r.Body != test.body; ahead != test.ahead {
+				t.Errorf("it is read ahead: %v", ahead)
+			}
+		})
+	}
+}
+
 // failing is a reader that cannot read.
 type failing struct{ err error }
 
