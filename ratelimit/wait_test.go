@@ -213,41 +213,63 @@ func TestABodyThatComesWhileItsRequestIsServed(t *testing.T) {
 }
 
 func TestABodyThatWaitedArrivesWhole(t *testing.T) {
-	for _, size := range []int{0, 1, 1000, readAhead - 1, readAhead, readAhead + 1, 3 * readAhead} {
-		t.Run(fmt.Sprint(size, " bytes"), func(t *testing.T) {
-			throttle, free := full(t)
-			sent := bytes.Repeat([]byte("0123456789"), size/10+1)[:size]
-			s := server(t, throttle, func(w http.ResponseWriter, r *http.Request) error {
-				got, err := io.ReadAll(r.Body)
-				if err != nil || !bytes.Equal(got, sent) {
-					t.Errorf("%d bytes came of %d: %v", len(got), size, err)
+	for _, how := range []struct {
+		name            string
+		http2           bool
+		chunked, expect bool
+	}{
+		{"HTTP 1.1", false, false, false},
+		{"HTTP 1.1, in chunks", false, true, false},
+		{"HTTP 1.1, sent when told to go on", false, false, true},
+		{"HTTP 2", true, false, false},
+	} {
+		for _, size := range []int{0, 1, 1000, readAhead - 1, readAhead, readAhead + 1, 3 * readAhead} {
+			t.Run(fmt.Sprintf("%s, %d bytes", how.name, size), func(t *testing.T) {
+				throttle, free := full(t)
+				sent := bytes.Repeat([]byte("0123456789"), size/10+1)[:size]
+				s := server(t, throttle, func(w http.ResponseWriter, r *http.Request) error {
+					got, err := io.ReadAll(r.Body)
+					if err != nil || !bytes.Equal(got, sent) {
+						t.Errorf("%d bytes came of %d: %v", len(got), size, err)
+					}
+					if (r.ProtoMajor == 2) != how.http2 {
+						t.Errorf("by HTTP %d", r.ProtoMajor)
+					}
+					w.WriteHeader(http.StatusNoContent)
+					return nil
+				})
+				transport := s.Client().Transport.(*http.Transport)
+				if !how.http2 {
+					transport.TLSClientConfig.NextProtos = []string{"http/1.1"}
+					transport.ForceAttemptHTTP2 = false
 				}
-				w.WriteHeader(http.StatusNoContent)
-				return nil
+				transport.ExpectContinueTimeout = time.Minute
+				answer := make(chan int, 1)
+				go func() {
+					var body io.Reader = bytes.NewReader(sent)
+					if how.chunked {
+						body = struct{ io.Reader }{body} // whose length nobody can know
+					}
+					req, _ := http.NewRequest(http.MethodPost, s.URL, body)
+					if how.expect {
+						req.Header.Set("Expect", "100-continue")
+					}
+					resp, err := s.Client().Do(req)
+					if err != nil {
+						t.Error(err)
+						answer <- 0
+						return
+					}
+					resp.Body.Close()
+					answer <- resp.StatusCode
+				}()
+				until(t, "the request waits", func() bool { return throttle.zone.Waiting() == 1 })
+				free()
+				if status := <-answer; status != http.StatusNoContent {
+					t.Errorf("status %d", status)
+				}
 			})
-			transport := s.Client().Transport.(*http.Transport)
-			transport.TLSClientConfig.NextProtos = []string{"http/1.1"}
-			transport.ForceAttemptHTTP2 = false
-			transport.ExpectContinueTimeout = time.Minute
-			answer := make(chan int, 1)
-			go func() {
-				req, _ := http.NewRequest(http.MethodPost, s.URL, bytes.NewReader(sent))
-				req.Header.Set("Expect", "100-continue")
-				resp, err := s.Client().Do(req)
-				if err != nil {
-					t.Error(err)
-					answer <- 0
-					return
-				}
-				resp.Body.Close()
-				answer <- resp.StatusCode
-			}()
-			until(t, "the request waits", func() bool { return throttle.zone.Waiting() == 1 })
-			free()
-			if status := <-answer; status != http.StatusNoContent {
-				t.Errorf("status %d", status)
-			}
-		})
+		}
 	}
 }
 
