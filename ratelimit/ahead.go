@@ -39,13 +39,16 @@ func startAhead(w http.ResponseWriter, r *http.Request) (ctx context.Context, en
 		interrupt: func() error { return http.NewResponseController(w).SetReadDeadline(time.Now()) },
 	}
 	r.Body = a
-	go func() {
-		defer close(a.done)
-		if _, a.err = io.CopyN(&a.beginning, a.body, readAhead); clientLeft(a.err) {
-			leave()
-		}
-	}()
+	go a.read(leave)
 	return ctx, func() { leave(); a.end() }
+}
+
+// read reads the beginning, and calls left if its client has left.
+func (a *ahead) read(left func()) {
+	defer close(a.done)
+	if _, a.err = io.CopyN(&a.beginning, a.body, readAhead); clientLeft(a.err) {
+		left()
+	}
 }
 
 // clientLeft reports whether a body ended like that because there is nobody any more

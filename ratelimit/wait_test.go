@@ -326,6 +326,28 @@ func TestWhoseBodyIsReadAhead(t *testing.T) {
 	}
 }
 
+// Whoever counts what was read of a body looks when the request has ended.
+func TestNobodyReadsWhenTheRequestHasEnded(t *testing.T) {
+	reading, writing := io.Pipe()
+	defer writing.Close()
+	a := &ahead{body: reading, done: make(chan struct{}), interrupt: func() error {
+		return writing.CloseWithError(os.ErrDeadlineExceeded)
+	}}
+	go a.read(func() { t.Error("the client is taken to have left") })
+	a.end()
+	select {
+	case <-a.done:
+	default:
+		t.Error("the body is still being read")
+	}
+
+	unstoppable, never := io.Pipe()
+	a = &ahead{body: unstoppable, done: make(chan struct{}), interrupt: func() error { return http.ErrNotSupported }}
+	go a.read(func() {})
+	a.end() // and does not hang
+	never.Close()
+}
+
 // failing is a reader that cannot read.
 type failing struct{ err error }
 
