@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
@@ -213,9 +214,11 @@ func TestAStorageThatFails(t *testing.T) {
 				}[test.name]
 				_ = storage.Store(t.Context(), file, []byte(text))
 			}
+			failures := storeErrorsTotal.WithLabelValues("default")
+			before := testutil.ToFloat64(failures)
 			z, k, logs := keptOn(t, storage, "default")
-			if logs.Len() != 1 {
-				t.Errorf("%d log lines tell of it", logs.Len())
+			if n := testutil.ToFloat64(failures) - before; logs.Len() != 1 || n != 1 {
+				t.Errorf("%d log lines and %v counted tell of it", logs.Len(), n)
 			}
 			z.Block(addressClient("192.0.2.1"), time.Hour)
 			k.stop()
@@ -271,12 +274,16 @@ func TestBlocksThatCannotBeReadAtTheStartAreReadLater(t *testing.T) {
 func TestBlocksThatCannotBeWrittenAreWrittenLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := new(shelf)
-		z, k, _ := keptOn(t, storage, "default")
+		z, k, logs := keptOn(t, storage, "default")
 		storage.mu.Lock()
 		storage.broken = errors.New("full")
 		storage.mu.Unlock()
+		failures := testutil.ToFloat64(storeErrorsTotal.WithLabelValues("default"))
 		z.Block(addressClient("192.0.2.1"), time.Hour)
 		time.Sleep(time.Second)
+		if n := testutil.ToFloat64(storeErrorsTotal.WithLabelValues("default")) - failures; n != 1 || logs.Len() != 1 {
+			t.Errorf("%v counted and %d log lines tell of it", n, logs.Len())
+		}
 		storage.heal()
 		time.Sleep(keepAgain)
 		synctest.Wait()

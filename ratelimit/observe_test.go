@@ -104,6 +104,76 @@ func zoneOnly(registry *prometheus.Registry, zone string) ([]*dto.MetricFamily, 
 	return families, err
 }
 
+// metricsTold is what a registry tells of one zone: counters and gauges by name and verdict,
+// histograms by how much they have counted.
+func metricsTold(t *testing.T, ctx caddy.Context, zone string) map[string]float64 {
+	t.Helper()
+	families, err := zoneOnly(ctx.GetMetricsRegistry(), zone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := make(map[string]float64)
+	for _, f := range families {
+		for _, m := range f.Metric {
+			name := strings.TrimPrefix(f.GetName(), metricPrefix)
+			for _, l := range m.Label {
+				if l.GetName() != "zone" {
+					name += " " + l.GetValue()
+				}
+			}
+			told[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+		}
+	}
+	return told
+}
+
+func expectTold(t *testing.T, ctx caddy.Context, zone string, want map[string]float64) {
+	t.Helper()
+	told := metricsTold(t, ctx, zone)
+	for name, n := range want {
+		if told[name] != n {
+			t.Errorf("%s is %v, want %v", name, told[name], n)
+		}
+	}
+}
+
+func TestMetricsOfTheQueue(t *testing.T) {
+	ctx := newContext(t)
+	throttle := load(t, ctx, `{"concurrency":1,"queue":{"places":5,"wait":"1m"},"zone":"queued"}`)
+	ended := make(chan answered, 1)
+	ask(throttle, "192.0.2.1", func(http.ResponseWriter, *http.Request) error {
+		go func() { ended <- ask(throttle, "192.0.2.2", with(200)) }()
+		until(t, "a request waits", func() bool { return throttle.zone.Waiting() == 1 })
+		expectTold(t, ctx, "queued", map[string]float64{"queue_length": 1, "in_flight": 1, "queue_wait_seconds": 0, "requests_total passed": 1})
+
+		r := newRequest("192.0.2.3")
+		gone, leave := context.WithCancel(r.Context())
+		leave()
+		serve(throttle, r.WithContext(gone), with(200))
+		expectTold(t, ctx, "queued", map[string]float64{"queue_length": 1, "queue_wait_seconds": 1, "requests_total client_gone": 1})
+		return nil
+	})
+	<-ended
+	expectTold(t, ctx, "queued", map[string]float64{"queue_length": 0, "in_flight": 0, "queue_wait_seconds": 2, "requests_total passed": 2})
+}
+
+func TestMetricsOfBlocks(t *testing.T) {
+	ctx := newContext(t)
+	throttle := load(t, ctx, `{"penalty":{"errors":2,"duration":"10m"},"penalty_window":{"errors":3,"duration":"10m"},"zone":"blocks"}`)
+	for range 2 {
+		ask(throttle, "192.0.2.1", with(401))
+	}
+	for range 3 {
+		ask(throttle, "192.0.2.2", with(401))
+		ask(throttle, "192.0.2.2", with(200))
+	}
+	callAdmin(t, http.MethodPost, blocksPath, `{"client":"192.0.2.3","duration":"1h"}`)
+	callAdmin(t, http.MethodPost, blocksPath, `{"client":"192.0.2.4","duration":"1h"}`)
+	expectTold(t, ctx, "blocks", map[string]float64{
+		"blocks_total errors_in_a_row": 1, "blocks_total errors_in_window": 1, "blocks_total by_hand": 2, "blocked_clients": 4,
+	})
+}
+
 // As `promtool check metrics` does.
 func TestMetricsKeepToPrometheusRules(t *testing.T) {
 	ctx := newContext(t)

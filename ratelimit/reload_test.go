@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -101,6 +102,30 @@ func TestAConfigurationThatIsRejectedLeavesNothingBehind(t *testing.T) {
 	end()
 	if uses, exists := zones.References(zoneKey{name: "default"}); exists {
 		t.Errorf("the zone is used %d times after its last configuration has ended", uses)
+	}
+}
+
+// Caddy first cancels a configuration, then cleans up its handlers, one by one.
+func TestWhichConfigurationIsInForce(t *testing.T) {
+	ended, end := context.WithCancel(t.Context())
+	end()
+	cancelled, live, younger := &claim{ctx: caddy.Context{Context: ended}}, &claim{ctx: newContext(t)}, &claim{ctx: newContext(t)}
+	for _, test := range []struct {
+		name   string
+		claims []*claim
+		want   *claim
+	}{
+		{"none when there is none", nil, nil},
+		{"the only one", []*claim{live}, live},
+		{"the older, as the younger may still be rejected", []*claim{live, younger}, live},
+		{"the younger, when the older has ended", []*claim{cancelled, live}, live},
+		{"none when all have ended", []*claim{cancelled, cancelled}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := (&zone{claims: test.claims}).inForce(); got != test.want {
+				t.Errorf("it is %p, want %p", got, test.want)
+			}
+		})
 	}
 }
 

@@ -90,6 +90,18 @@ func TestOfTwoHandlersTheTighterQuotaIsTold(t *testing.T) {
 	checkQuota(t, ask("192.0.2.1", "last"), "10", "0", "10m0s") // refused by the address's
 }
 
+func TestOfTwoHandlersThatLeaveAsMuchTheOneThatTakesLongerIsTold(t *testing.T) {
+	for _, test := range []struct{ name, inner, reset string }{
+		{"the one inside", `{"rate":"1/h","burst":10,"key":"{http.auth.user.id}","zone":"users"}`, "1h0m0s"},
+		{"the one outside", `{"rate":"1/s","burst":10,"key":"{http.auth.user.id}","zone":"users"}`, "1m0s"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			stillZone(t)
+			checkQuota(t, userThrottles(t, test.inner)("192.0.2.1", "anna"), "10", "9", test.reset)
+		})
+	}
+}
+
 func TestUsersAreClientsWhereverTheyComeFrom(t *testing.T) {
 	stillZone(t)
 	ask := userThrottles(t, `{"rate":"1/h","burst":2,"key":"{http.auth.user.id}","zone":"users"}`)

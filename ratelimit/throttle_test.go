@@ -76,6 +76,25 @@ func TestRetryAfterRoundsUp(t *testing.T) {
 	}
 }
 
+func TestRetryAfterMsRoundsUp(t *testing.T) {
+	for _, test := range []struct {
+		wait time.Duration
+		want int64
+	}{
+		{-time.Second, 1},
+		{0, 1},
+		{time.Nanosecond, 1},
+		{time.Millisecond, 1},
+		{time.Millisecond + time.Nanosecond, 2},
+		{time.Second, 1000},
+		{longest + time.Nanosecond, 366*86400*1000 + 1},
+	} {
+		if got := wholeMillis(test.wait); got != test.want {
+			t.Errorf("%v is %d whole milliseconds, want %d", test.wait, got, test.want)
+		}
+	}
+}
+
 func TestThirdErrorBlocks(t *testing.T) {
 	_, clock := stillZone(t)
 	throttle := load(t, newContext(t), usual)
