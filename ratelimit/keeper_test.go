@@ -367,14 +367,21 @@ func TestAStorageDoesOneThingAtATime(t *testing.T) {
 }
 
 func TestBlocksMoveToTheStorageThatTakesOver(t *testing.T) {
-	var old, fresh shelf
-	z, k, _ := keptOn(t, &old, "default")
-	z.Block(addressClient("192.0.2.1"), time.Hour)
-	until(t, "the block is written", func() bool { return old.times() == 1 })
-	k.use(&fresh, zap.NewNop())
-	k.stop()
-	if old.times() != 1 || fresh.times() != 1 {
-		t.Errorf("written %d times to the old storage, %d times to the new", old.times(), fresh.times())
+	for name, stopAtOnce := range map[string]bool{"at once": false, "even if the gateway stops then": true} {
+		t.Run(name, func(t *testing.T) {
+			var old, fresh shelf
+			z, k, _ := keptOn(t, &old, "default")
+			z.Block(addressClient("192.0.2.1"), time.Hour)
+			until(t, "the block is written", func() bool { return old.times() == 1 })
+			k.use(&fresh, zap.NewNop())
+			if !stopAtOnce {
+				until(t, "the block is written to the new storage", func() bool { return fresh.times() == 1 })
+			}
+			k.stop()
+			if old.times() != 1 || fresh.times() != 1 {
+				t.Errorf("written %d times to the old storage, %d times to the new", old.times(), fresh.times())
+			}
+		})
 	}
 }
 

@@ -160,6 +160,9 @@ func TestHandlersOfOneZoneAndConfiguration(t *testing.T) {
 		{"may not have different keys for IPv4", `{"rate":"5/s","burst":10,"ipv4_prefix":24}`, true},
 		{"may not have different keys for IPv6", `{"rate":"5/s","burst":10,"ipv6_prefix":56}`, true},
 		{"may not exempt different networks", `{"rate":"5/s","burst":10,"exempt":["10.0.0.0/8"]}`, true},
+		{"may not count users and addresses", `{"rate":"5/s","burst":10,"key":"{http.auth.user.id}"}`, true},
+		{"may not have different penalties in a window", `{"rate":"5/s","burst":10,"penalty_window":{"errors":3,"duration":"10m"}}`, true},
+		{"may not have different queues", `{"rate":"5/s","burst":10,"queue":{"places":3,"wait":"10s"}}`, true},
 		{"may not have different bounds", `{"rate":"5/s","burst":10,"max_clients":5}`, true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
