@@ -77,6 +77,12 @@ func TestBlocksAreListedMadeAndLifted(t *testing.T) {
 	}
 }
 
+func TestBlocksThatAreOverAreNotListed(t *testing.T) {
+	throttle := load(t, newContext(t), usual)
+	throttle.zone.Block(addressClient("192.0.2.1"), time.Nanosecond)
+	expect(t, listBlocks(t, ""))
+}
+
 func TestClientsInTheAdminAPI(t *testing.T) {
 	ctx := newContext(t)
 	load(t, ctx, `{"rate":"1/s","zone":"addresses"}`)
@@ -182,6 +188,9 @@ func TestWhatTheAdminAPIRefuses(t *testing.T) {
 		{"a network that is no client", "POST", blocksPath, `{"client":"10.0.0.0/8","duration":"1h","zone":"one"}`, 400, "a client is a /32"},
 		{"no duration", "POST", blocksPath, `{"client":"192.0.2.1","zone":"one"}`, 400, "duration"},
 		{"a duration of nothing", "POST", blocksPath, `{"client":"192.0.2.1","duration":"-1h","zone":"one"}`, 400, "duration"},
+		{"a duration of more than a year", "POST", blocksPath, `{"client":"192.0.2.1","duration":"367d","zone":"one"}`, 400, "duration"},
+		{"no client", "POST", blocksPath, `{"duration":"1h","zone":"one"}`, 400, "give an address"},
+		{"a body without end", "POST", blocksPath, strings.Repeat(" ", 5000) + `{"client":"192.0.2.1","duration":"1h","zone":"one"}`, 400, "too large"},
 		{"a misspelt member", "POST", blocksPath, `{"client":"192.0.2.1","duraton":"1h","zone":"one"}`, 400, "duraton"},
 		{"no JSON", "POST", blocksPath, `x`, 400, "reading"},
 		{"another method", "PUT", blocksPath, ``, 405, "GET lists"},

@@ -109,7 +109,9 @@ func TestBlocksOutliveARestart(t *testing.T) {
 	var storage shelf
 	z, k, _ := keptOn(t, &storage, "default")
 	z.Block(addressClient("192.0.2.1"), time.Hour)
-	z.Block(limit.Client{Key: limit.NameKey("mallory"), Name: "mallory"}, time.Hour)
+	for range 3 {
+		z.Block(limit.Client{Key: limit.NameKey("mallory"), Name: "mallory"}, time.Hour)
+	}
 	k.stop()
 
 	fresh, k, _ := keptOn(t, &storage, "default")
@@ -120,6 +122,9 @@ func TestBlocksOutliveARestart(t *testing.T) {
 	for _, b := range fresh.Blocks() {
 		if left := time.Until(b.Until); left < 59*time.Minute || left > time.Hour || b.Cause != limit.ByHand {
 			t.Errorf("the block is %+v", b)
+		}
+		if want := map[string]int{"mallory": 2}[b.Client.Name]; b.Repeats != want {
+			t.Errorf("%q has been blocked %d times before, want %d", b.Client.Name, b.Repeats, want)
 		}
 	}
 	if !fresh.Unblock(limit.NameKey("mallory")) {

@@ -64,7 +64,8 @@ type Throttle struct {
 	// How many requests of one client may be in flight. Default: 20.
 	PerClient int `json:"per_client,omitempty"`
 	// How many requests may wait until one of those in flight has ended, and how long.
-	// Clients are served in turn, however much each of them sent. Not set: none.
+	// Clients are served in turn, however much each of them sent. Up to 1 MiB of the body
+	// of one that waits is in memory. Not set: none.
 	Queue *Queue `json:"queue,omitempty"`
 	// A placeholder that says who a client is, such as `{http.auth.user.id}`, instead of
 	// its address. Where it is empty the address counts.

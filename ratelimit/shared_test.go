@@ -53,6 +53,12 @@ func TestOneZoneHasOneStore(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "different stores") {
 		t.Errorf("one zone in memory and in Redis: %v", err)
 	}
+	load(t, ctx, `{"rate":"1/h","zone":"other","redis":{"address":"127.0.0.1:1"}}`)
+	_, err = ctx.LoadModuleByID("http.handlers.ip_throttle",
+		[]byte(`{"rate":"1/h","zone":"other","redis":{"address":"127.0.0.1:1"},"on_store_failure":"refuse"}`))
+	if err == nil || !strings.Contains(err.Error(), "different stores") {
+		t.Errorf("one zone that refuses and does not without Redis: %v", err)
+	}
 }
 
 func TestStoreInACaddyfile(t *testing.T) {

@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -211,7 +212,16 @@ func TestNoWakeUpIsLost(t *testing.T) {
 	for g := range goroutines {
 		wg.Go(func() {
 			for n := range rounds {
-				w := q.Join(client(byte(g%5)), &limit.Policy{Queue: goroutines}, s.take, func() { s.giveBack(); q.Serve() })
+				var taking atomic.Bool // a request takes one thing at a time: it could but give back one
+				take := func() limit.Reason {
+					if !taking.CompareAndSwap(false, true) {
+						t.Error("two take for one request at once")
+					}
+					defer taking.Store(false)
+					runtime.Gosched()
+					return s.take()
+				}
+				w := q.Join(client(byte(g%5)), &limit.Policy{Queue: goroutines}, take, func() { s.giveBack(); q.Serve() })
 				if w == nil {
 					t.Error("no place although there are as many as goroutines")
 					return
