@@ -185,6 +185,7 @@ func TestWhatTheAdminAPIRefuses(t *testing.T) {
 		{"a zone that must be told", "POST", blocksPath, `{"client":"192.0.2.1","duration":"1h"}`, 400, "one, two"},
 		{"a zone that is not there", "POST", blocksPath, `{"client":"192.0.2.1","duration":"1h","zone":"x"}`, 404, `no zone "x"`},
 		{"no address", "POST", blocksPath, `{"client":"anna","duration":"1h","zone":"one"}`, 400, "give an address"},
+		{"an address that is nobody's", "POST", blocksPath, `{"client":"ff02::1","duration":"1h","zone":"one"}`, 400, "give an address"},
 		{"a network that is no client", "POST", blocksPath, `{"client":"10.0.0.0/8","duration":"1h","zone":"one"}`, 400, "a client is a /32"},
 		{"no duration", "POST", blocksPath, `{"client":"192.0.2.1","zone":"one"}`, 400, "duration"},
 		{"a duration of nothing", "POST", blocksPath, `{"client":"192.0.2.1","duration":"-1h","zone":"one"}`, 400, "duration"},
