@@ -39,6 +39,15 @@ func TestPlacesAndKindsOfChanges(t *testing.T) {
 			[]string{"changed h.log:3"}},
 		{"a changed hash", func(l *testLog) { l.files[1][2] = swapDigit(l.files[1][2]) },
 			[]string{"changed h.log:3"}},
+		{"a changed hash in each of three lines in a row", func(l *testLog) {
+			for n := 1; n < 4; n++ {
+				l.files[1][n] = swapDigit(l.files[1][n])
+			}
+		}, []string{"changed h.log:2", "changed h.log:3", "changed h.log:4"}},
+		{"a changed hash, and behind it a changed text", func(l *testLog) {
+			l.files[1][1] = swapDigit(l.files[1][1])
+			l.files[1][2] = bytes.Replace(l.files[1][2], []byte("ok"), []byte("no"), 1)
+		}, []string{"changed h.log:2", "changed h.log:3"}},
 		{"a changed time in an opening line", func(l *testLog) {
 			l.files[1][0] = bytes.Replace(l.files[1][0], []byte(`"@timestamp":"2`), []byte(`"@timestamp":"1`), 1)
 		}, []string{"changed h.log:1"}},
