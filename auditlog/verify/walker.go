@@ -145,11 +145,8 @@ func (w *walker) begin(l *item, following *chain.Link) {
 	if !l.provesItself() && following != nil && following.Sequence >= 2 {
 		w.at.sequence = following.Sequence - 2 // the number of this one may have been changed
 	}
-	switch {
-	case w.at.sequence == 0:
+	if w.at.sequence == 0 {
 		w.at.hashes = []chain.Hash{{}} // the log begins here
-	case l.opening != nil:
-		w.at.hashes = []chain.Hash{l.opening.Previous}
 	}
 	w.report.First = w.at.sequence + 1
 	if w.head != nil && w.report.First > w.head.First+w.destroyed {
