@@ -154,6 +154,7 @@ func (t *Throttle) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	r, standing := standingOf(r, decision.Quota)
 	standing.announce(w.Header())
 	if decision.Ticket == nil {
+		standing.refused.Store(true)
 		return t.refuse(w, r, decision)
 	}
 	t.zone.count(verdictPassed)
@@ -172,7 +173,9 @@ func (t *Throttle) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 		return false // do not buffer
 	})
 	err := next.ServeHTTP(answer, r)
-	status = auditlog.StatusOf(answer, err)
+	if !standing.refused.Load() {
+		status = auditlog.StatusOf(answer, err)
+	}
 	return err
 }
 

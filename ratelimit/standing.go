@@ -14,6 +14,9 @@ import (
 // handlers count the request, the answer tells of the one that leaves least.
 type standing struct {
 	tightest atomic.Pointer[told]
+	// refused: one of the handlers has refused the request. That is no error of the
+	// client's by which another might judge it.
+	refused atomic.Bool
 }
 
 // told is a quota in the words of its three headers, which are set more than once.

@@ -112,6 +112,36 @@ func TestUsersAreClientsWhereverTheyComeFrom(t *testing.T) {
 	}
 }
 
+// Else a user who is blocked and asks again would get everybody blocked who shares its
+// address.
+func TestARefusalByAHandlerInsideIsNoErrorForTheOneOutside(t *testing.T) {
+	stillZone(t)
+	ctx := newContext(t)
+	outside := load(t, ctx, `{"penalty":{"errors":2,"duration":"1h"}}`)
+	inside := load(t, ctx, `{"penalty":{"errors":1,"duration":"1h"},"key":"{http.auth.user.id}","zone":"users"}`)
+	ask := func(user string, status int) answered {
+		r := newRequest("192.0.2.1")
+		r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).Set("http.auth.user.id", user)
+		return serve(outside, r, func(w http.ResponseWriter, r *http.Request) error {
+			return inside.ServeHTTP(w, r, caddyhttp.HandlerFunc(with(status)))
+		})
+	}
+	if a := ask("mallory", 401); a.status != 401 {
+		t.Fatalf("status %d", a.status)
+	}
+	for range 5 {
+		if a := ask("mallory", 200); a.status != 403 || !a.passed {
+			t.Fatalf("status %d, want it refused by the handler inside", a.status)
+		}
+	}
+	if a := ask("anna", 401); a.status != 401 { // the second error of their address
+		t.Errorf("status %d, want the address not blocked for the refusals", a.status)
+	}
+	if a := ask("bert", 200); a.status != 403 {
+		t.Errorf("status %d, want the address blocked for two errors, whatever refusals were between them", a.status)
+	}
+}
+
 // What Retry-After tells holds, and so does the finer Retry-After-Ms.
 func TestRetryAfterIsTrue(t *testing.T) {
 	_, clock := stillZone(t)
