@@ -39,6 +39,15 @@ func TestPlacesAndKindsOfChanges(t *testing.T) {
 			[]string{"changed h.log:3"}},
 		{"a changed hash", func(l *testLog) { l.files[1][2] = swapDigit(l.files[1][2]) },
 			[]string{"changed h.log:3"}},
+		{"a changed hash in each of three lines in a row", func(l *testLog) {
+			for n := 1; n < 4; n++ {
+				l.files[1][n] = swapDigit(l.files[1][n])
+			}
+		}, []string{"changed h.log:2", "changed h.log:3", "changed h.log:4"}},
+		{"a changed hash, and behind it a changed text", func(l *testLog) {
+			l.files[1][1] = swapDigit(l.files[1][1])
+			l.files[1][2] = bytes.Replace(l.files[1][2], []byte("ok"), []byte("no"), 1)
+		}, []string{"changed h.log:2", "changed h.log:3"}},
 		{"a changed time in an opening line", func(l *testLog) {
 			l.files[1][0] = bytes.Replace(l.files[1][0], []byte(`"@timestamp":"2`), []byte(`"@timestamp":"1`), 1)
 		}, []string{"changed h.log:1"}},
@@ -54,6 +63,8 @@ func TestPlacesAndKindsOfChanges(t *testing.T) {
 			[]string{"misplaced a.log:3", "misplaced o.log:3"}},
 		{"a block that comes again", func(l *testLog) { l.files[1] = slices.Insert(l.files[1], 4, l.files[0][1:4]...) },
 			[]string{"misplaced h.log:5"}},
+		{"a block that comes again at the end", func(l *testLog) { l.files[2] = append(l.files[2], l.files[0][1:4]...) },
+			[]string{"misplaced o.log:6"}},
 		{"a copy of a later line", func(l *testLog) { l.files[1] = slices.Insert(l.files[1], 2, l.files[2][3]) },
 			[]string{"misplaced h.log:3"}},
 		{"a copy of an earlier line", func(l *testLog) { l.files[1] = slices.Insert(l.files[1], 2, l.files[0][3]) },
@@ -77,6 +88,14 @@ func TestPlacesAndKindsOfChanges(t *testing.T) {
 			[]string{"foreign o.log:5"}},
 		{"a file in the middle that ends within a line", func(l *testLog) { l.files[1][4] = l.files[1][4][:20] }, []string{"unfinished h.log:5"}},
 		{"a middle file missing", func(l *testLog) { l.files[1] = nil }, []string{"missing o.log:1"}},
+		{"a middle file missing, and behind it a changed hash", func(l *testLog) {
+			l.files[1] = nil
+			l.files[2][0] = swapDigit(l.files[2][0])
+		}, []string{"missing o.log:1", "changed o.log:1"}},
+		{"lines missing behind one that is destroyed", func(l *testLog) {
+			l.files[1][1] = raw("{}")
+			l.files[1] = slices.Delete(l.files[1], 2, 4)
+		}, []string{"foreign h.log:2", "missing h.log:3"}},
 		{"the oldest file missing", func(l *testLog) { l.files[0] = nil }, []string{"missing h.log:1"}},
 		{"the newest file missing", func(l *testLog) { l.files[2] = nil }, []string{"missing h.log:5"}},
 		{"nothing left", func(l *testLog) { l.files = [][][]byte{nil} }, []string{"missing .:0"}},

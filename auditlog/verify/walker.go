@@ -8,7 +8,7 @@ import (
 // place is one in the chain: a line's number, and what its hash may be.
 type place struct {
 	sequence uint64
-	// hashes are one if the line is sound. If not, the hash it has and the one it should
+	// hashes are one if the line is sound. If not, the hash it has and those it should
 	// have had: which of them was changed tells the line that follows. None if the line
 	// is missing or destroyed.
 	hashes []chain.Hash
@@ -80,7 +80,7 @@ func (w *walker) look(l, next *item) {
 		w.takeUnchecked(l)
 	case number == expected:
 		w.find(l, Changed, "line %d of the log, or the one before it, is not as it was written: its event.hash does not fit", number)
-		w.take(l, l.sealed.Hash, l.sealed.HashAfter(w.at.hashes[0]))
+		w.take(l, w.at.hashesOf(l)...)
 	case following != nil && following.Sequence == expected+1:
 		w.find(l, Misplaced, "event.sequence is %d where %d should be: it was changed, or another line stands here", number, expected)
 		w.at = place{expected, []chain.Hash{l.sealed.Hash}, true}
@@ -111,6 +111,20 @@ func (p place) takes(l *item) bool {
 	return false
 }
 
+// mostHashes bounds what a long run of changed lines costs.
+const mostHashes = 16
+
+// hashesOf are what the hash of a line may be that was changed: the one it has, and the
+// one it should have behind each that may be right. So, behind lines in a row whose
+// hashes were changed, one that was not is none of them.
+func (p place) hashesOf(l *item) []chain.Hash {
+	hashes := []chain.Hash{l.sealed.Hash}
+	for _, before := range p.hashes[:min(len(p.hashes), mostHashes-1)] {
+		hashes = append(hashes, l.sealed.HashAfter(before))
+	}
+	return hashes
+}
+
 // tellsNothing tells whether nobody knows what the hash of the line should be.
 func (p place) tellsNothing() bool { return p.loose || len(p.hashes) == 0 }
 
@@ -131,11 +145,8 @@ func (w *walker) begin(l *item, following *chain.Link) {
 	if !l.provesItself() && following != nil && following.Sequence >= 2 {
 		w.at.sequence = following.Sequence - 2 // the number of this one may have been changed
 	}
-	switch {
-	case w.at.sequence == 0:
+	if w.at.sequence == 0 {
 		w.at.hashes = []chain.Hash{{}} // the log begins here
-	case l.opening != nil:
-		w.at.hashes = []chain.Hash{l.opening.Previous}
 	}
 	w.report.First = w.at.sequence + 1
 	if w.head != nil && w.report.First > w.head.First+w.destroyed {
