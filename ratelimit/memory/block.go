@@ -37,6 +37,15 @@ func (s *shard) blockedWait(key limit.Key, p *limit.Policy, now int64) int64 {
 	return wait
 }
 
+// BlockedFor is how long the client must wait until it is let in again; 0 if it is not
+// blocked.
+func (z *Zone) BlockedFor(key limit.Key, p *limit.Policy) time.Duration {
+	s := z.shard(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Duration(max(0, s.blockedWait(key, p, z.now())))
+}
+
 // nextBlock is the block that begins now, as long as befits one that has been
 // blocked before.
 func (s *shard) nextBlock(who limit.Client, length func(repeats int) time.Duration, cause limit.Cause, now int64) block {

@@ -43,9 +43,6 @@ func (c *client) take(p *limit.Policy, now int64) {
 	c.nextDue = max(c.nextDue, now) + int64(p.Interval)
 }
 
-// untake takes one take back.
-func (c *client) untake(p *limit.Policy) { c.nextDue -= int64(p.Interval) }
-
 func (c *client) quota(p *limit.Policy, now int64) limit.Quota {
 	return p.Quota(time.Duration(c.nextDue - now))
 }

@@ -53,6 +53,10 @@ func (pl *place) giveBack() { pl.ticket.Release(0) }
 func (pl *place) Wait(ctx context.Context) limit.Decision {
 	switch pl.waiter.Wait(ctx, pl.policy.QueueWait-time.Duration(pl.zone.now()-pl.since)) {
 	case queue.Served:
+		if wait := pl.zone.BlockedFor(pl.who.Key, pl.policy); wait > 0 {
+			pl.giveBack()
+			return limit.Decision{Reason: limit.Blocked, RetryAfter: wait, Quota: pl.policy.NoQuota(wait)}
+		}
 		return limit.Decision{Ticket: pl.ticket, Quota: pl.quota}
 	case queue.Gone:
 		// its rate stays taken: else a client could come and leave as often as it likes
@@ -62,7 +66,8 @@ func (pl *place) Wait(ctx context.Context) limit.Decision {
 	}
 }
 
-// refuse takes back what the request took of its client's rate.
+// refuse takes back what the request took of its client's rate, but for what time has
+// paid off since: else more would pass than the rate allows.
 func (pl *place) refuse() limit.Decision {
 	z, p := pl.zone, pl.policy
 	now := z.now()
@@ -70,7 +75,8 @@ func (pl *place) refuse() limit.Decision {
 	s.mu.Lock()
 	c, known := s.clients.of[pl.charged]
 	if known { // else it has been forgotten as idle
-		c.untake(p)
+		owed := pl.since + int64(pl.quota.Reset) - now
+		c.nextDue -= min(int64(p.Interval), max(0, owed))
 		s.clients.put(pl.charged, c)
 	}
 	s.mu.Unlock()

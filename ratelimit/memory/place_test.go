@@ -199,3 +199,55 @@ func TestManyWaitAndLeaveAndNoSlotIsLost(t *testing.T) {
 		}
 	}
 }
+
+func TestAClientThatIsBlockedWhileItWaitsIsNotServed(t *testing.T) {
+	z, clock := newZone()
+	p := patient
+	p.PerClient, p.Penalty, p.PenaltyTime, p.PenaltyStatus = 2, 1, 10*time.Minute, []int{401}
+	first := admit(t, z, client(1), p)
+	place := waiting(t, z, client(1), &p)
+	clock.advance(time.Second)
+	if first.Release(401) == nil {
+		t.Fatal("the error does not block")
+	}
+	if d := place.Wait(t.Context()); d.Reason != limit.Blocked || d.RetryAfter != 10*time.Minute {
+		t.Fatalf("the decision is %+v, want it refused as blocked for 10m", d)
+	}
+	if z.InFlight() != 0 {
+		t.Errorf("%d in flight, want the slot free", z.InFlight())
+	}
+}
+
+// What a request took and has been paid off by time is not given back once more.
+func TestARefundNeverLetsMorePassThanTheRate(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		waited    time.Duration
+		others    int // requests of the same client just before the end
+		remaining int
+	}{
+		{"at once all that it took is given back", 0, 0, 3},
+		{"later only what is not paid off", 400 * time.Millisecond, 0, 3},
+		{"after an interval there is nothing to give back", time.Second, 0, 3},
+		{"so it is for who has asked again", 7 * time.Second, 2, 1},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				z := memory.New()
+				p := patient
+				p.Interval, p.PerClient, p.QueueWait = time.Second, 0, test.waited
+				admit(t, z, client(9), p)
+				place := waiting(t, z, client(1), &p)
+				if test.waited > 0 {
+					time.Sleep(test.waited - 1) // of the bubble's clock
+				}
+				for range test.others {
+					waiting(t, z, client(1), &p)
+				}
+				if d := place.Wait(t.Context()); d.Reason != limit.OverCapacity || d.Quota.Remaining != test.remaining {
+					t.Errorf("the decision is %+v, want %d requests to remain", d, test.remaining)
+				}
+			})
+		})
+	}
+}

@@ -17,6 +17,7 @@ type place struct {
 	policy  *limit.Policy
 	quota   limit.Quota
 	since   time.Time
+	due     int64        // what was due then by the clock of Redis, in microseconds
 	reason  limit.Reason // why it waits
 	waiter  *queue.Waiter
 	ticket  *ticket // once served
@@ -77,6 +78,10 @@ func (pl *place) giveBack() { pl.ticket.Release(0) }
 func (pl *place) Wait(ctx context.Context) limit.Decision {
 	switch pl.waiter.Wait(ctx, pl.policy.QueueWait-pl.zone.config.Clock().Sub(pl.since)) {
 	case queue.Served:
+		if wait := pl.zone.local.BlockedFor(pl.who.Key, pl.policy); wait > 0 {
+			pl.giveBack()
+			return limit.Decision{Reason: limit.Blocked, RetryAfter: wait, Quota: pl.policy.NoQuota(wait)}
+		}
 		return limit.Decision{Ticket: pl.ticket, Quota: pl.quota}
 	case queue.Gone:
 		// its rate stays taken: else a client could come and leave as often as it likes
@@ -86,15 +91,15 @@ func (pl *place) Wait(ctx context.Context) limit.Decision {
 	}
 }
 
-// refuse takes back what the request took of its client's rate. Without Redis it
-// stays taken, which harms nobody else.
+// refuse takes back what the request took of its client's rate, but for what time has
+// paid off since. Without Redis it stays taken, which harms nobody else.
 func (pl *place) refuse() limit.Decision {
 	z, quota := pl.zone, pl.quota
 	if pl.policy.Interval > 0 && !z.down.Load() {
 		ctx, cancel := z.deadline()
 		defer cancel()
 		due, err := refundScript.Run(ctx, z.config.Client, []string{z.keys.rates},
-			z.keys.alias(pl.charged), micros(pl.policy.Interval)).Int64()
+			z.keys.alias(pl.charged), micros(pl.policy.Interval), pl.due).Int64()
 		if err != nil {
 			z.fail(err)
 		} else {

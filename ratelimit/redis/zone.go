@@ -144,7 +144,7 @@ func (z *Zone) admitTogether(who limit.Client, p *limit.Policy) (limit.Decision,
 	case a.reason == limit.RateLimited:
 		return limit.Decision{Reason: limit.RateLimited, RetryAfter: a.wait, Quota: quota}, nil
 	case p.Queue > 0:
-		return z.line(&place{zone: z, who: who, charged: a.place, policy: p, quota: quota, since: since, reason: a.reason}), nil
+		return z.line(&place{zone: z, who: who, charged: a.place, policy: p, quota: quota, since: since, due: a.now + micros(a.due), reason: a.reason}), nil
 	default:
 		return limit.Decision{Reason: a.reason, RetryAfter: z.local.RetryAfter(p, a.reason), Quota: quota}, nil
 	}
