@@ -84,6 +84,8 @@ func (p *provider) fetch(ctx context.Context) (key.Set, http.Header, error) {
 	switch {
 	case err != nil:
 		return nil, nil, classify(err)
+	case ctx.Err() != nil: // the body may have come to an end because we have given up
+		return nil, nil, classify(ctx.Err())
 	case len(body) > maxBody:
 		return nil, nil, tooLarge
 	}
