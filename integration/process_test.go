@@ -3,6 +3,7 @@ package integration
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -97,15 +98,20 @@ func await(t *testing.T, what string, ask func() error) {
 	}
 }
 
-// freePort is a loopback port that is free now.
+// freePort is a loopback port that is free, and that the kernel gives to nobody who asks
+// for any: until a gateway listens there, a connection or another test could get it, and
+// Caddy shares a port without a word.
 func freePort(t *testing.T) string {
 	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	for range 100 {
+		port := fmt.Sprint(20000 + rand.IntN(12000))
+		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
+			_ = listener.Close()
+			return port
+		}
 	}
-	defer listener.Close()
-	return fmt.Sprint(listener.Addr().(*net.TCPAddr).Port)
+	t.Fatal("no free port")
+	return ""
 }
 
 // lockedBuffer is a bytes.Buffer that can be read while a process writes to it.

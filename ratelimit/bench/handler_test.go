@@ -19,6 +19,10 @@ import (
 // BenchmarkHandler compares whole handlers, for caddy-ratelimit's limiter is to be
 // had only within its own.
 func BenchmarkHandler(b *testing.B) {
+	addresses := make([]string, 100_000)
+	for n := range addresses {
+		addresses[n] = address(uint32(n))
+	}
 	for _, handler := range []struct{ name, module, config string }{
 		{"ip_throttle", "http.handlers.ip_throttle",
 			`{"rate":"5/s","burst":10,"penalty":{"errors":3,"duration":"10m"},"concurrency":200}`},

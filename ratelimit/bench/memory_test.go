@@ -5,7 +5,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
 )
 
@@ -14,8 +13,8 @@ import (
 func oursHourly() decide {
 	zone, policy := memory.New(), usual
 	policy.Interval = time.Hour
-	return func(n uint32) {
-		zone.Admit(limit.Client{Key: limit.AddressKey(addresses[n], 32, 64)}, &policy).Ticket.Release(200)
+	return func(r *request) {
+		zone.Admit(r.client, &policy).Ticket.Release(200)
 	}
 }
 
@@ -23,13 +22,6 @@ func oursHourly() decide {
 // has asked once.
 func BenchmarkBytesPerClient(b *testing.B) {
 	const clients = 1_000_000
-	all := make([]string, clients)
-	for n := range all {
-		all[n] = address(uint32(n))
-	}
-	few := addresses
-	addresses = all
-	defer func() { addresses = few }()
 	for _, limiter := range []struct {
 		name string
 		new  func(*testing.B) decide
@@ -43,7 +35,8 @@ func BenchmarkBytesPerClient(b *testing.B) {
 				before := heap()
 				f := limiter.new(b)
 				for n := range uint32(clients) {
-					f(n)
+					r := requestOf(n)
+					f(&r)
 				}
 				b.ReportMetric(float64(heap()-before)/clients, "B/client")
 				runtime.KeepAlive(f)

@@ -4,6 +4,7 @@ package redistest
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -44,23 +45,22 @@ func Start(t testing.TB, arguments ...string) *Server {
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	for range 100 {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := l.Addr().(*net.TCPAddr).Port
-		_ = l.Close()
-		if port > 55000 {
-			continue
-		}
-		bus, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", port+10000))
-		if err == nil {
-			_ = bus.Close()
-			return fmt.Sprintf("127.0.0.1:%d", port)
+		port := 10000 + rand.IntN(10000) // the kernel gives these to nobody who asks for any
+		address := fmt.Sprintf("127.0.0.1:%d", port)
+		if isFree(address) && isFree(fmt.Sprintf("127.0.0.1:%d", port+10000)) {
+			return address
 		}
 	}
 	t.Fatal("no free port")
 	return ""
+}
+
+func isFree(address string) bool {
+	l, err := net.Listen("tcp", address)
+	if err == nil {
+		_ = l.Close()
+	}
+	return err == nil
 }
 
 // Restart starts the server again at its address, and returns once it answers.
