@@ -75,6 +75,9 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	h.files = auditfile.Of(ctx)
+	if err := counted.register(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
 	var err error
 	h.pseudonyms, err = newPseudonyms(h.Pseudonymize)
 	return err
@@ -84,6 +87,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 var sequence atomic.Uint64
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
+	counted.inFlight.Inc()
+	defer counted.inFlight.Dec()
 	rec := begin(r)
 	rec.ClientSubject = h.pseudonyms.of(clientSubject, rec.ClientSubject)
 	r.Header.Set("X-Request-Id", rec.RequestID)
@@ -106,6 +111,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		end(rec, r, StatusOf(answer, err), err)
 		rec.UserID = h.pseudonyms.of(userID, rec.UserID)
 		h.logger.Info("request", zap.Inline(rec), begun.Field())
+		counted.count(rec)
 	}()
 	if refused != nil {
 		panicked = false

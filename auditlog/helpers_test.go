@@ -43,11 +43,17 @@ func newAudit(t *testing.T) *audit {
 // newAuditWith is one with these options.
 func newAuditWith(t *testing.T, options Handler) *audit {
 	t.Helper()
+	return newAuditIn(t, newContext(t), options)
+}
+
+// newAuditIn is one of this configuration.
+func newAuditIn(t *testing.T, ctx caddy.Context, options Handler) *audit {
+	t.Helper()
 	raw, err := json.Marshal(options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	module, err := newContext(t).LoadModuleByID("http.handlers.audit_log", raw)
+	module, err := ctx.LoadModuleByID("http.handlers.audit_log", raw)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,34 +14,6 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Reasons of event.reason that more than one handler gives or asks for.
-// A refused token's reason is BadToken followed by the cause.
-const (
-	OK                    = "ok"
-	NoToken               = "no_token"
-	BadToken              = "bad_token:"
-	RateLimited           = "rate_limited"
-	Blocked               = "blocked"
-	OverCapacity          = "over_capacity"
-	StoreUnavailable      = "store_unavailable" // which knows whether a request may pass
-	ForbiddenAddress      = "forbidden_address"
-	BadRequest            = "bad_request"
-	TooLarge              = "too_large"
-	NotFound              = "not_found"
-	MethodNotAllowed      = "method_not_allowed"
-	ModelNotFound         = "model_not_found"
-	ClientGone            = "client_gone"
-	ContextLengthExceeded = "context_length_exceeded"
-	UpstreamError         = "upstream_error"
-	UpstreamStalled       = "upstream_stalled"
-	ShuttingDown          = "shutting_down"
-	InternalError         = "internal_error"
-)
-
-// StatusClientGone is what a record says when the client left before its answer
-// was complete: nginx's 499, which Caddy's reverse_proxy uses too.
-const StatusClientGone = 499
-
 // Record is one request's audit record. Empty fields that the design marks as
 // optional are left out. A Record is filled by the request's own goroutine only.
 //
@@ -95,6 +67,15 @@ type Record struct {
 	// (ollama.eval_duration). All are in ns, of all choices together, named as Ollama
 	// names them, and left out if Ollama did not tell.
 	LoadDuration, PromptDuration, GenerationDuration time.Duration
+
+	// What follows is for metrics, and in no log.
+
+	// Model is which model is meant, by its real name as far as the configuration tells.
+	Model string
+	// Chunks is how many pieces of its answer a stream's client was sent, ChunksFor how
+	// long it took from the first to the last.
+	Chunks    int
+	ChunksFor time.Duration
 }
 
 // Usage is the number of tokens a request cost.
@@ -202,6 +183,16 @@ type contextKey struct{}
 // NewContext returns a context that carries r to the handlers inside audit_log.
 func NewContext(ctx context.Context, r *Record) context.Context {
 	return context.WithValue(ctx, contextKey{}, r)
+}
+
+// Ensure returns the request's record, and a context that has it: where no audit_log
+// handler stands outside, that of a new record.
+func Ensure(ctx context.Context) (context.Context, *Record) {
+	if r, ok := ctx.Value(contextKey{}).(*Record); ok {
+		return ctx, r
+	}
+	r := new(Record)
+	return NewContext(ctx, r), r
 }
 
 // From returns the request's record. Where no audit_log handler stands outside,
