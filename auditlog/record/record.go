@@ -68,7 +68,7 @@ type Record struct {
 	// names them, and left out if Ollama did not tell.
 	LoadDuration, PromptDuration, GenerationDuration time.Duration
 
-	// What follows is for metrics, and in no log.
+	// What follows is for metrics and events, and in no log.
 
 	// Model is which model is meant, by its real name as far as the configuration tells.
 	Model string
@@ -76,6 +76,15 @@ type Record struct {
 	// long it took from the first to the last.
 	Chunks    int
 	ChunksFor time.Duration
+	// UpstreamTurns are the upstreams that have been found to be down, or up again, since
+	// the request before.
+	UpstreamTurns []UpstreamTurn
+}
+
+// UpstreamTurn is an upstream that went down or came back.
+type UpstreamTurn struct {
+	Address string // empty if there was none to ask
+	Up      bool
 }
 
 // Usage is the number of tokens a request cost.
