@@ -58,9 +58,10 @@ type Handler struct {
 	// you to say. What Caddy's own access log says of a user is not changed.
 	Pseudonymize map[string]string `json:"pseudonymize,omitempty"`
 
-	pseudonyms pseudonyms
-	files      auditfile.Files
-	logger     *zap.Logger
+	pseudonyms    pseudonyms
+	files         auditfile.Files
+	configuration *configuration // nil until joined
+	logger        *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -79,8 +80,17 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	var err error
-	h.pseudonyms, err = newPseudonyms(h.Pseudonymize)
+	if h.pseudonyms, err = newPseudonyms(h.Pseudonymize); err != nil {
+		return err
+	}
+	h.configuration, err = listening.join(ctx)
 	return err
+}
+
+// Cleanup ends the handler's part in its configuration.
+func (h *Handler) Cleanup() error {
+	listening.leave(h.configuration)
+	return nil
 }
 
 // sequence numbers the records of this process, across reloads.
@@ -112,6 +122,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		rec.UserID = h.pseudonyms.of(userID, rec.UserID)
 		h.logger.Info("request", zap.Inline(rec), begun.Field())
 		counted.count(rec)
+		failure := h.files.Trouble()
+		if failure != nil {
+			counted.failures.Inc()
+		}
+		h.tell(rec, failure)
 	}()
 	if refused != nil {
 		panicked = false
@@ -238,5 +253,6 @@ func cut(s string, max int) string {
 // Interface guards
 var (
 	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 )

@@ -1,7 +1,6 @@
 package auditlog
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -30,7 +29,7 @@ type audit struct {
 
 func newContext(t *testing.T) caddy.Context {
 	t.Helper()
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	ctx, cancel := caddy.NewContext(installation(t, t.TempDir()))
 	t.Cleanup(cancel)
 	return ctx
 }

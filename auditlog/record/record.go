@@ -79,6 +79,8 @@ type Record struct {
 	// UpstreamTurns are the upstreams that have been found to be down, or up again, since
 	// the request before.
 	UpstreamTurns []UpstreamTurn
+
+	atEnd []func()
 }
 
 // UpstreamTurn is an upstream that went down or came back.
@@ -166,6 +168,24 @@ func (r *Record) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	return nil
 }
 
+// Fields are the record's fields, as the log has them, by their dotted names.
+func (r *Record) Fields() map[string]any {
+	enc := zapcore.NewMapObjectEncoder()
+	_ = r.MarshalLogObject(enc) // a map takes everything
+	return enc.Fields
+}
+
+// AtEnd has f called when the record is complete and has been written. It is for what
+// happens in the midst of a request and is to be told with its record.
+func (r *Record) AtEnd(f func()) { r.atEnd = append(r.atEnd, f) }
+
+// End calls what was to be called at the end.
+func (r *Record) End() {
+	for _, f := range r.atEnd {
+		f()
+	}
+}
+
 func addNonEmpty(enc zapcore.ObjectEncoder, name, value string) {
 	if value != "" {
 		enc.AddString(name, value)
@@ -194,10 +214,16 @@ func NewContext(ctx context.Context, r *Record) context.Context {
 	return context.WithValue(ctx, contextKey{}, r)
 }
 
+// Of returns the request's record, if an audit_log handler stands outside.
+func Of(ctx context.Context) (r *Record, recorded bool) {
+	r, recorded = ctx.Value(contextKey{}).(*Record)
+	return r, recorded
+}
+
 // Ensure returns the request's record, and a context that has it: where no audit_log
 // handler stands outside, that of a new record.
 func Ensure(ctx context.Context) (context.Context, *Record) {
-	if r, ok := ctx.Value(contextKey{}).(*Record); ok {
+	if r, ok := Of(ctx); ok {
 		return ctx, r
 	}
 	r := new(Record)
@@ -207,7 +233,7 @@ func Ensure(ctx context.Context) (context.Context, *Record) {
 // From returns the request's record. Where no audit_log handler stands outside,
 // it returns one that nobody will read, so that callers need no second path.
 func From(ctx context.Context) *Record {
-	if r, ok := ctx.Value(contextKey{}).(*Record); ok {
+	if r, ok := Of(ctx); ok {
 		return r
 	}
 	return new(Record)
