@@ -40,7 +40,10 @@ const (
 func (a alarm) encode(data map[string]any) ([]byte, error) {
 	a.Data = make(map[string]any)
 	for _, name := range slices.Sorted(maps.Keys(data)) {
-		if value, plain := plainly(data[name]); plain && len(a.Data) < mostFields {
+		if len(a.Data) == mostFields {
+			break
+		}
+		if value, plain := plainly(data[name]); plain {
 			a.Data[cut(name)] = value
 		}
 	}
