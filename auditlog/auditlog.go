@@ -101,6 +101,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	defer counted.inFlight.Dec()
 	rec := begin(r)
 	rec.ClientSubject = h.pseudonyms.of(clientSubject, rec.ClientSubject)
+	noteSpan(r.Context(), rec)
 	r.Header.Set("X-Request-Id", rec.RequestID)
 	w.Header().Set("X-Request-Id", rec.RequestID)
 	// called just before the header goes out: an upstream may have added its own id
@@ -122,6 +123,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		rec.UserID = h.pseudonyms.of(userID, rec.UserID)
 		h.logger.Info("request", zap.Inline(rec), begun.Field())
 		counted.count(rec)
+		describeSpan(r.Context(), rec)
 		failure := h.files.Trouble()
 		if failure != nil {
 			counted.failures.Inc()

@@ -31,9 +31,9 @@ func loadIn(t *testing.T, ctx caddy.Context) *audit {
 func fill(rec record.Record) next {
 	return func(w http.ResponseWriter, r *http.Request) error {
 		into := record.From(r.Context())
-		start, id := into.Start, into.RequestID
+		begun := *into
 		*into = rec
-		into.Start, into.RequestID = start, id
+		into.Start, into.RequestID, into.TraceID, into.SpanID = begun.Start, begun.RequestID, begun.TraceID, begun.SpanID
 		w.WriteHeader(200)
 		return nil
 	}

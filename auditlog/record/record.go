@@ -37,6 +37,10 @@ type Record struct {
 	// ollama.queue_duration, ns, left out if it did not wait.
 	QueueWait time.Duration
 
+	// TraceID and SpanID are those of the request's span, where Caddy traces (trace.id,
+	// span.id).
+	TraceID, SpanID string
+
 	// ClientSubject is the distinguished name of the client's certificate
 	// (tls.client.subject), ClientFingerprint the SHA-256 of its DER form, upper-case hex
 	// as ECS has it (tls.client.hash.sha256).
@@ -136,6 +140,8 @@ func (r *Record) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	addPositive(enc, "ollama.queue_duration", r.QueueWait)
 	addNonEmpty(enc, "tls.client.subject", r.ClientSubject)
 	addNonEmpty(enc, "tls.client.hash.sha256", r.ClientFingerprint)
+	addNonEmpty(enc, "trace.id", r.TraceID)
+	addNonEmpty(enc, "span.id", r.SpanID)
 	addNonEmpty(enc, "gen_ai.conversation.id", r.ConversationID)
 	if r.Operation == "" {
 		return nil
