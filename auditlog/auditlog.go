@@ -42,6 +42,17 @@ func init() {
 //
 // It never holds a prompt, a completion, a token or a secret.
 //
+// Requests are counted and measured on Caddy's metrics: `caddy_audit_log_requests_total` by
+// outcome and reason, and model calls by the names of OpenTelemetry's conventions for
+// generative AI. Where Caddy's `tracing` stands outside, the span of a request has their
+// attributes, too, and the record the span's id.
+//
+// Some requests are events of Caddy's, with the fields of their record:
+// `audit_log.forged_token`, `audit_log.new_certificate` (a client certificate that was never
+// used before), `audit_log.upstream_down` and `audit_log.upstream_up` (once each time),
+// `audit_log.failure` (the audit file cannot be written). The event handler `webhook` sends
+// them to a receiver.
+//
 // Each answer carries the record's http.request.id as `X-Request-Id`. A request
 // id sent by the client is kept only if its peer is one of Caddy's
 // `trusted_proxies`; so two of these gateways in a row share one id.
