@@ -42,6 +42,17 @@ func init() {
 //
 // It never holds a prompt, a completion, a token or a secret.
 //
+// Requests are counted and measured on Caddy's metrics: `caddy_audit_log_requests_total` by
+// outcome and reason, and model calls by the names of OpenTelemetry's conventions for
+// generative AI. Where Caddy's `tracing` stands outside, the span of a request has their
+// attributes, too, and the record the span's id.
+//
+// Some requests are events of Caddy's, with the fields of their record:
+// `audit_log.forged_token`, `audit_log.new_certificate` (a client certificate that was never
+// used before), `audit_log.upstream_down` and `audit_log.upstream_up` (once each time),
+// `audit_log.failure` (the audit file cannot be written). The event handler `webhook` sends
+// them to a receiver.
+//
 // Each answer carries the record's http.request.id as `X-Request-Id`. A request
 // id sent by the client is kept only if its peer is one of Caddy's
 // `trusted_proxies`; so two of these gateways in a row share one id.
@@ -58,9 +69,10 @@ type Handler struct {
 	// you to say. What Caddy's own access log says of a user is not changed.
 	Pseudonymize map[string]string `json:"pseudonymize,omitempty"`
 
-	pseudonyms pseudonyms
-	files      auditfile.Files
-	logger     *zap.Logger
+	pseudonyms    pseudonyms
+	files         auditfile.Files
+	configuration *configuration // nil until joined
+	logger        *zap.Logger
 }
 
 // CaddyModule returns the Caddy module information.
@@ -75,17 +87,32 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	h.files = auditfile.Of(ctx)
+	if err := counted.register(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
 	var err error
-	h.pseudonyms, err = newPseudonyms(h.Pseudonymize)
+	if h.pseudonyms, err = newPseudonyms(h.Pseudonymize); err != nil {
+		return err
+	}
+	h.configuration, err = listening.join(ctx)
 	return err
+}
+
+// Cleanup ends the handler's part in its configuration.
+func (h *Handler) Cleanup() error {
+	listening.leave(h.configuration)
+	return nil
 }
 
 // sequence numbers the records of this process, across reloads.
 var sequence atomic.Uint64
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
+	counted.inFlight.Inc()
+	defer counted.inFlight.Dec()
 	rec := begin(r)
 	rec.ClientSubject = h.pseudonyms.of(clientSubject, rec.ClientSubject)
+	noteSpan(r.Context(), rec)
 	r.Header.Set("X-Request-Id", rec.RequestID)
 	w.Header().Set("X-Request-Id", rec.RequestID)
 	// called just before the header goes out: an upstream may have added its own id
@@ -106,6 +133,13 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		end(rec, r, StatusOf(answer, err), err)
 		rec.UserID = h.pseudonyms.of(userID, rec.UserID)
 		h.logger.Info("request", zap.Inline(rec), begun.Field())
+		counted.count(rec)
+		describeSpan(r.Context(), rec)
+		failure := h.files.Trouble()
+		if failure != nil {
+			counted.failures.Inc()
+		}
+		h.tell(rec, failure)
 	}()
 	if refused != nil {
 		panicked = false
@@ -232,5 +266,6 @@ func cut(s string, max int) string {
 // Interface guards
 var (
 	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.CleanerUpper          = (*Handler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
 )

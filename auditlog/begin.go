@@ -10,10 +10,6 @@ import (
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 )
 
-// auditFailure is the reason of a request that was not served because no record of it
-// could have been written.
-const auditFailure = "audit_failure"
-
 // tellBegin tells the audit files of this configuration, if there are any, that a request
 // has begun, so that it leaves a record even if the process dies. An error is the
 // request's answer.
@@ -29,7 +25,7 @@ func (h *Handler) tellBegin(rec *record.Record) (auditfile.Begun, error) {
 	if err == nil {
 		return begun, nil
 	}
-	rec.Explain(auditFailure)
+	rec.Explain(record.AuditFailure)
 	// The operator has been told; the client learns nothing of the disk.
 	return begun, caddyhttp.Error(http.StatusServiceUnavailable, fmt.Errorf("no audit record can be written: %w", err))
 }

@@ -1,7 +1,6 @@
 package auditlog
 
 import (
-	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -30,7 +29,7 @@ type audit struct {
 
 func newContext(t *testing.T) caddy.Context {
 	t.Helper()
-	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
+	ctx, cancel := caddy.NewContext(installation(t, t.TempDir()))
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -43,11 +42,17 @@ func newAudit(t *testing.T) *audit {
 // newAuditWith is one with these options.
 func newAuditWith(t *testing.T, options Handler) *audit {
 	t.Helper()
+	return newAuditIn(t, newContext(t), options)
+}
+
+// newAuditIn is one of this configuration.
+func newAuditIn(t *testing.T, ctx caddy.Context, options Handler) *audit {
+	t.Helper()
 	raw, err := json.Marshal(options)
 	if err != nil {
 		t.Fatal(err)
 	}
-	module, err := newContext(t).LoadModuleByID("http.handlers.audit_log", raw)
+	module, err := ctx.LoadModuleByID("http.handlers.audit_log", raw)
 	if err != nil {
 		t.Fatal(err)
 	}

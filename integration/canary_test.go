@@ -93,6 +93,7 @@ func flights(t *testing.T, bare bool) []flight {
 		{name: "a field twice", token: token, body: `{"model":"hello","` + promptCanary + `":1,"` + promptCanary + `":2}`, status: 400, reason: "bad_request"},
 		{name: "no token", body: sing("hello", false), status: 401, reason: "no_token"},
 		{name: "an expired token", token: expired, body: sing("hello", false), status: 403, reason: "bad_token:expired"},
+		{name: "a forged token", token: signedToken(t, canary+"secret-that-is-long-enough-for-hs256", jwt.MapClaims{"sub": subject}), body: sing("hello", false), status: 403, reason: "bad_token:signature"},
 		{name: "no token at all", token: bearerCanary, body: sing("hello", false), status: 403, reason: "bad_token:malformed"},
 		{name: "a stranger", source: "127.0.0.200", token: token, body: sing("hello", false), status: 403, reason: "forbidden_address"},
 		{name: "another path", token: token, path: "/api/pull", body: sing("hello", false), status: 404, reason: "not_found"},
@@ -248,7 +249,16 @@ func TestNoCanaryGetsOut(t *testing.T) {
 				panic(http.ErrAbortHandler)
 			}))
 			t.Cleanup(dying.Close)
-			g := startGatewayWith(t, upstream.Address(), append(variant.changes,
+			receiver, collector := startAlarms(t), startTraces(t)
+			start := startGatewayWith
+			changes := variant.changes
+			if variant.changes != nil {
+				start = func(t *testing.T, upstream string, changes ...string) *gateway {
+					return startTraced(t, collector, upstream, changes...)
+				}
+				changes = append(changes, "grace_period 30s", "grace_period 30s\n\tevents {\n\t\ton * webhook "+receiver.URL+"\n\t}")
+			}
+			g := start(t, upstream.Address(), append(changes,
 				"rate 5/s", "rate 5/m", "burst 10", "burst 4",
 				"ollama_adapter {", "reverse_proxy /v1/dies "+dying.Listener.Addr().String()+"\n\t\treverse_proxy /v1/dead 127.0.0.1:1\n\t\tollama_adapter {\n"+
 					"\t\t\tstall_timeout 2s\n\t\t\theartbeat 1s\n\t\t\theartbeat_json on",
@@ -281,6 +291,27 @@ func TestNoCanaryGetsOut(t *testing.T) {
 			said["output"] = g.output.String()
 			for name, text := range g.written(t) {
 				said["file "+name] = text
+			}
+
+			alarms, bodies := receiver.received()
+			said["alarms"], said["traces"] = strings.Join(bodies, "\n"), collector.said()
+			if variant.changes != nil {
+				heard := make(map[string]int)
+				for _, a := range alarms {
+					heard[a.Event]++
+				}
+				if heard["audit_log.forged_token"] != 1 || heard["audit_log.new_certificate"] != 1 || heard["ip_throttle.blocked"] != 1 {
+					t.Errorf("the alarms are %v", heard)
+				}
+				if spans := strings.Count(said["traces"], `"gateway"`); spans != len(all) || !strings.Contains(said["traces"], "gen_ai.conversation.id") {
+					t.Errorf("%d spans of %d requests", spans, len(all))
+				}
+				if strings.Contains(said["alarms"]+said["traces"], subject) {
+					t.Error("an alarm or a span names the user")
+				}
+				if !strings.Contains(said["alarms"], "pseudonym_") {
+					t.Error("no alarm names anybody")
+				}
 			}
 
 			// the canaries were there

@@ -59,16 +59,22 @@ func (n *network) suffer(kind, attributes string, toxicity int) (relent func()) 
 func startGatewayWith(t *testing.T, upstream string, changes ...string) *gateway {
 	t.Helper()
 	g := prepareGateway(t, upstream)
+	g.change(changes...)
+	g.process = startProcess(t, g.dir, "run", "--config", g.configFile(), "--adapter", "caddyfile")
+	g.awaitListening(t, g.address())
+	return g
+}
+
+// change changes the Caddyfile: old, new, old, new …
+func (g *gateway) change(changes ...string) {
+	g.t.Helper()
 	for i := 0; i < len(changes); i += 2 {
 		if !strings.Contains(g.caddyfile, changes[i]) {
-			t.Fatalf("the Caddyfile does not say %q", changes[i])
+			g.t.Fatalf("the Caddyfile does not say %q", changes[i])
 		}
 		g.caddyfile = strings.Replace(g.caddyfile, changes[i], changes[i+1], 1)
 	}
 	g.writeConfig(g.caddyfile)
-	g.process = startProcess(t, g.dir, "run", "--config", g.configFile(), "--adapter", "caddyfile")
-	g.awaitListening(t, g.address())
-	return g
 }
 
 // impatient are changes to the Caddyfile: one slot, and little patience with Ollama.

@@ -24,7 +24,13 @@ type process struct {
 // startProcess runs the gateway's binary until the test ends. Its home is dir.
 func startProcess(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: gatewayCommand(t, dir, args...), exited: make(chan struct{})}
+	return startCommand(t, gatewayCommand(t, dir, args...))
+}
+
+// startCommand runs the command until the test ends.
+func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -146,6 +146,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		on := true
 		h.CoalesceLoads = &on
 	}
+	if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
 	exit.heed(ctx)
 	h.conversationKey = &conversationKey{storage: ctx.Storage(), logger: ctx.Logger()}
 	h.catalog, h.loads, h.pace = new(catalog.Catalog), new(loads), new(pace)
@@ -236,12 +239,17 @@ func checkOptions(defaults map[string]any, limits map[string]float64) error {
 	return nil
 }
 
-func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
 	serve, err := h.endpoint(w, r)
 	if err != nil {
 		return err
 	}
-	return serve(w, r, next)
+	ctx, rec := record.Ensure(r.Context())
+	defer func() { // deferred, because an answer that breaks off ends in a panic
+		countFailure(rec, err)
+		rec.UpstreamTurns = upstreams.take()
+	}()
+	return serve(w, r.WithContext(ctx), next)
 }
 
 // modelNotFound is the one answer for a model that is not there or not allowed.

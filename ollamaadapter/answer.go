@@ -27,6 +27,8 @@ type upstreamAnswer struct {
 	// does for every other status.
 	deliver func(piece []byte) error
 	body    bytes.Buffer
+	// begun is called when the answer begins, if it is not nil.
+	begun func()
 	// cut and err are how the upstream's handler has ended.
 	cut bool // in the midst of the answer
 	err error
@@ -39,6 +41,9 @@ func (a *upstreamAnswer) Header() http.Header { return a.header }
 func (a *upstreamAnswer) WriteHeader(status int) {
 	if status >= 200 && a.status == 0 { // 1xx are not the answer
 		a.status = status
+		if a.begun != nil {
+			a.begun()
+		}
 	}
 }
 
@@ -65,6 +70,12 @@ func (a *upstreamAnswer) FlushError() error { return nil }
 // receive runs the upstream and takes its answer. That it broke off is told by a
 // panic by reverse_proxy, as by net/http's.
 func (a *upstreamAnswer) receive(next caddyhttp.Handler, out *http.Request) {
+	a.begun = func() { upstreams.see(a, out) }
+	defer func() {
+		if a.status == 0 {
+			upstreams.see(a, out)
+		}
+	}()
 	defer func() {
 		if p := recover(); p == http.ErrAbortHandler {
 			a.cut = true

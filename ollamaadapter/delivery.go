@@ -191,14 +191,22 @@ func (d *delivery) sendContent(out []byte) error {
 	if len(out) == 0 || d.err != nil {
 		return d.err
 	}
-	if d.streamed && d.record.TimeToFirstChunk == 0 {
-		d.record.TimeToFirstChunk = time.Since(d.record.Start)
+	if d.streamed {
+		d.countChunk(time.Since(d.record.Start))
 	}
 	d.send(out)
 	if d.streamed {
 		d.flush()
 	}
 	return d.err
+}
+
+// countChunk notes in the record that a chunk of a stream was there after so long.
+func (d *delivery) countChunk(after time.Duration) {
+	if d.record.Chunks++; d.record.Chunks == 1 {
+		d.record.TimeToFirstChunk = after
+	}
+	d.record.ChunksFor = after - d.record.TimeToFirstChunk
 }
 
 // send writes to the client. The first writing begins the answer.

@@ -127,7 +127,7 @@ func block(w http.ResponseWriter, r *http.Request) error {
 		return apiError(http.StatusBadRequest, err)
 	}
 	b := z.Block(who, length)
-	t.tellOfBlock(b, "")
+	t.tellOfBlock(r.Context(), b, "")
 	return answerJSON(w, http.StatusCreated, z.list(t, b))
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	dto "github.com/prometheus/client_model/go"
 
+	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 )
 
@@ -298,6 +299,34 @@ func TestABlockIsAnEvent(t *testing.T) {
 	end, err2 := time.Parse(time.RFC3339Nano, events[0]["until"].(string))
 	if err != nil || err2 != nil || end.Sub(since) != 10*time.Minute {
 		t.Errorf("from %v to %v", events[0]["since"], events[0]["until"])
+	}
+}
+
+// Where the request has a record, the event waits until that is complete, and has it too.
+func TestTheEventOfABlockHasTheRecordOfItsRequest(t *testing.T) {
+	stillZone(t)
+	ctx := newContext(t)
+	l := listen(t, ctx)
+	throttle := load(t, ctx, `{"penalty":{"errors":1,"duration":"10m"}}`)
+	rec := new(record.Record)
+	r := newRequest("192.0.2.1")
+	serve(throttle, r.WithContext(record.NewContext(r.Context(), rec)), with(401))
+	if n := len(l.heard()); n != 0 {
+		t.Fatalf("%d events before the request's end", n)
+	}
+	rec.Reason, rec.RequestID, rec.Status = record.NoToken, "r-1", 401
+	rec.End()
+	events := l.heard()
+	if len(events) != 1 {
+		t.Fatalf("%d events of one block", len(events))
+	}
+	for name, want := range map[string]any{
+		"client_ip": "192.0.2.1", "cause": string(limit.ErrorsInARow), "http.request.id": "r-1", "event.reason": "no_token",
+		"http.response.status_code": 401,
+	} {
+		if events[0][name] != want {
+			t.Errorf("%s is %v, want %v", name, events[0][name], want)
+		}
 	}
 }
 

@@ -165,7 +165,7 @@ func (t *Throttle) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	status := 0
 	defer func() {
 		if block := decision.Ticket.Release(status); block != nil {
-			t.tellOfBlock(*block, address)
+			t.tellOfBlock(r.Context(), *block, address)
 		}
 	}()
 	// told once more with the header, when handlers further in have had their say

@@ -95,9 +95,17 @@ func newSharedZone(name string, o *redisconfig.Options, onFailure redis.OnFailur
 // emit tells whoever listens in the configuration in force: those of one that has
 // ended hear nothing any more.
 func (z *zone) emit(event string, data map[string]any) {
-	if c := z.inForce(); c != nil && c.events.ShouldEmit(event) {
+	if c := z.listener(event); c != nil {
 		c.events.Emit(c.ctx, event, data)
 	}
+}
+
+// listener is the configuration in force if somebody listens to the event there.
+func (z *zone) listener(event string) *claim {
+	if c := z.inForce(); c != nil && c.events.ShouldEmit(event) {
+		return c
+	}
+	return nil
 }
 
 // joinZone returns the handler's zone. One that is new has the blocks that were kept

@@ -1,8 +1,10 @@
 package ratelimit
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -11,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
 
+	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
 )
@@ -120,15 +123,17 @@ func (z *zone) Destruct() error {
 	return nil
 }
 
-// tellOfBlock tells the log, the metrics and whoever listens that a client is blocked.
-func (t *Throttle) tellOfBlock(block limit.Block, address string) {
+// tellOfBlock tells the log, the metrics and whoever listens that a client is blocked. The
+// event waits for the end of the request that caused it, if that has a record, which it
+// then has too.
+func (t *Throttle) tellOfBlock(ctx context.Context, block limit.Block, address string) {
 	length := block.Until.Sub(block.Since)
 	t.zone.metrics.countBlock(block.Cause)
 	t.logger.Warn("client blocked",
 		zap.String("client_ip", address), zap.String("client", display(block.Client, t.IPv4Prefix, t.IPv6Prefix)),
 		zap.String("cause", string(block.Cause)), zap.Duration("duration", length), zap.Int("repeats", block.Repeats))
 
-	t.zone.emit(eventBlocked, map[string]any{
+	told := map[string]any{
 		"zone":      t.zone.name,
 		"client":    display(block.Client, t.IPv4Prefix, t.IPv6Prefix),
 		"client_ip": address,
@@ -137,6 +142,18 @@ func (t *Throttle) tellOfBlock(block limit.Block, address string) {
 		"until":     block.Until.UTC().Format(time.RFC3339Nano),
 		"seconds":   wholeSeconds(length),
 		"repeats":   block.Repeats,
+	}
+	rec, recorded := record.Of(ctx)
+	if !recorded {
+		t.zone.emit(eventBlocked, told)
+		return
+	}
+	rec.AtEnd(func() {
+		if t.zone.listener(eventBlocked) == nil {
+			return
+		}
+		maps.Copy(told, rec.Fields())
+		t.zone.emit(eventBlocked, told)
 	})
 }
 

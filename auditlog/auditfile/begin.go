@@ -3,6 +3,7 @@ package auditfile
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"strconv"
 	"sync/atomic"
 
@@ -24,6 +25,20 @@ func Of(ctx caddy.Context) Files {
 	places.Lock()
 	defer places.Unlock()
 	return append(Files(nil), places.configurations[ctx.Done()]...)
+}
+
+// Trouble is why one of the files cannot be written, nil if all can.
+func (f Files) Trouble() error {
+	for _, a := range f {
+		log := a.place.log.Load()
+		if log == nil {
+			return fmt.Errorf("%s: %w", a.place.path, logfile.ErrClosed)
+		}
+		if err := log.Trouble(); err != nil {
+			return fmt.Errorf("%s: %w", a.place.path, err)
+		}
+	}
+	return nil
 }
 
 // Begun is a request that audit files know of.

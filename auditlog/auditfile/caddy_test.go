@@ -86,6 +86,9 @@ func (g *gateway) load(path, options, more string) error {
 			}
 			format %s
 		}
+		events {
+			on audit_log.failure ear
+		}
 	}
 	http://%s {
 		route {
@@ -270,6 +273,9 @@ func TestWhileNoRecordCanBeWrittenNothingIsServed(t *testing.T) {
 			if status := g.get(t, "/1"); status != 200 {
 				t.Errorf("status %d", status)
 			}
+			const failures = "caddy_audit_log_failures_total"
+			hear()
+			before := counter(t, failures)
 			disk.full.Store(true)
 			g.get(t, "/2") // it began when all was well
 			if err := <-told; !errors.Is(err, syscall.ENOSPC) {
@@ -285,12 +291,22 @@ func TestWhileNoRecordCanBeWrittenNothingIsServed(t *testing.T) {
 				(states[0].Refused == 2) != (test.onFailure == "refuse") {
 				t.Errorf("the states are %+v", states)
 			}
+			if n := counter(t, failures) - before; n != 3 {
+				t.Errorf("%v failures are counted, want 3", n)
+			}
 			disk.full.Store(false)
 			if err := <-told; err != nil {
 				t.Errorf("who watches is told %v", err)
 			}
 			if status := g.get(t, "/4"); status != 200 {
 				t.Errorf("status %d when there is room again", status)
+			}
+			if n := counter(t, failures) - before; n != 3 {
+				t.Errorf("%v failures are counted when there is room again, want 3", n)
+			}
+			alarms := hear()
+			if len(alarms) != 1 || alarms[0].Data["url.path"] != "/2" || !strings.Contains(fmt.Sprint(alarms[0].Data["error.message"]), path) {
+				t.Errorf("the alarms are %v", alarms)
 			}
 			if err := caddy.Stop(); err != nil {
 				t.Fatal(err)

@@ -14,34 +14,6 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Reasons of event.reason that more than one handler gives or asks for.
-// A refused token's reason is BadToken followed by the cause.
-const (
-	OK                    = "ok"
-	NoToken               = "no_token"
-	BadToken              = "bad_token:"
-	RateLimited           = "rate_limited"
-	Blocked               = "blocked"
-	OverCapacity          = "over_capacity"
-	StoreUnavailable      = "store_unavailable" // which knows whether a request may pass
-	ForbiddenAddress      = "forbidden_address"
-	BadRequest            = "bad_request"
-	TooLarge              = "too_large"
-	NotFound              = "not_found"
-	MethodNotAllowed      = "method_not_allowed"
-	ModelNotFound         = "model_not_found"
-	ClientGone            = "client_gone"
-	ContextLengthExceeded = "context_length_exceeded"
-	UpstreamError         = "upstream_error"
-	UpstreamStalled       = "upstream_stalled"
-	ShuttingDown          = "shutting_down"
-	InternalError         = "internal_error"
-)
-
-// StatusClientGone is what a record says when the client left before its answer
-// was complete: nginx's 499, which Caddy's reverse_proxy uses too.
-const StatusClientGone = 499
-
 // Record is one request's audit record. Empty fields that the design marks as
 // optional are left out. A Record is filled by the request's own goroutine only.
 //
@@ -64,6 +36,10 @@ type Record struct {
 	// QueueWait is how long the request waited in ip_throttle for a slot:
 	// ollama.queue_duration, ns, left out if it did not wait.
 	QueueWait time.Duration
+
+	// TraceID and SpanID are those of the request's span, where Caddy traces (trace.id,
+	// span.id).
+	TraceID, SpanID string
 
 	// ClientSubject is the distinguished name of the client's certificate
 	// (tls.client.subject), ClientFingerprint the SHA-256 of its DER form, upper-case hex
@@ -95,6 +71,26 @@ type Record struct {
 	// (ollama.eval_duration). All are in ns, of all choices together, named as Ollama
 	// names them, and left out if Ollama did not tell.
 	LoadDuration, PromptDuration, GenerationDuration time.Duration
+
+	// What follows is for metrics and events, and in no log.
+
+	// Model is which model is meant, by its real name as far as the configuration tells.
+	Model string
+	// Chunks is how many pieces of its answer a stream's client was sent, ChunksFor how
+	// long it took from the first to the last.
+	Chunks    int
+	ChunksFor time.Duration
+	// UpstreamTurns are the upstreams that have been found to be down, or up again, since
+	// the request before.
+	UpstreamTurns []UpstreamTurn
+
+	atEnd []func()
+}
+
+// UpstreamTurn is an upstream that went down or came back.
+type UpstreamTurn struct {
+	Address string // empty if there was none to ask
+	Up      bool
 }
 
 // Usage is the number of tokens a request cost.
@@ -144,6 +140,8 @@ func (r *Record) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	addPositive(enc, "ollama.queue_duration", r.QueueWait)
 	addNonEmpty(enc, "tls.client.subject", r.ClientSubject)
 	addNonEmpty(enc, "tls.client.hash.sha256", r.ClientFingerprint)
+	addNonEmpty(enc, "trace.id", r.TraceID)
+	addNonEmpty(enc, "span.id", r.SpanID)
 	addNonEmpty(enc, "gen_ai.conversation.id", r.ConversationID)
 	if r.Operation == "" {
 		return nil
@@ -176,6 +174,24 @@ func (r *Record) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	return nil
 }
 
+// Fields are the record's fields, as the log has them, by their dotted names.
+func (r *Record) Fields() map[string]any {
+	enc := zapcore.NewMapObjectEncoder()
+	_ = r.MarshalLogObject(enc) // a map takes everything
+	return enc.Fields
+}
+
+// AtEnd has f called when the record is complete and has been written. It is for what
+// happens in the midst of a request and is to be told with its record.
+func (r *Record) AtEnd(f func()) { r.atEnd = append(r.atEnd, f) }
+
+// End calls what was to be called at the end.
+func (r *Record) End() {
+	for _, f := range r.atEnd {
+		f()
+	}
+}
+
 func addNonEmpty(enc zapcore.ObjectEncoder, name, value string) {
 	if value != "" {
 		enc.AddString(name, value)
@@ -204,10 +220,26 @@ func NewContext(ctx context.Context, r *Record) context.Context {
 	return context.WithValue(ctx, contextKey{}, r)
 }
 
+// Of returns the request's record, if an audit_log handler stands outside.
+func Of(ctx context.Context) (r *Record, recorded bool) {
+	r, recorded = ctx.Value(contextKey{}).(*Record)
+	return r, recorded
+}
+
+// Ensure returns the request's record, and a context that has it: where no audit_log
+// handler stands outside, that of a new record.
+func Ensure(ctx context.Context) (context.Context, *Record) {
+	if r, ok := Of(ctx); ok {
+		return ctx, r
+	}
+	r := new(Record)
+	return NewContext(ctx, r), r
+}
+
 // From returns the request's record. Where no audit_log handler stands outside,
 // it returns one that nobody will read, so that callers need no second path.
 func From(ctx context.Context) *Record {
-	if r, ok := ctx.Value(contextKey{}).(*Record); ok {
+	if r, ok := Of(ctx); ok {
 		return r
 	}
 	return new(Record)

@@ -63,6 +63,9 @@ func full() *record.Record {
 		UserAgent:   "openai-python/1.0",
 		QueueWait:   3 * time.Millisecond,
 
+		TraceID: "4bf92f3577b34da6a3ce929d0e0e4736",
+		SpanID:  "00f067aa0ba902b7",
+
 		ClientSubject:     "CN=clawdbot",
 		ClientFingerprint: "AB12",
 
@@ -107,6 +110,8 @@ func TestEveryFieldHasItsNameAndForm(t *testing.T) {
 		"user.id":                             "clawdbot",
 		"tls.client.subject":                  "CN=clawdbot",
 		"tls.client.hash.sha256":              "AB12",
+		"trace.id":                            "4bf92f3577b34da6a3ce929d0e0e4736",
+		"span.id":                             "00f067aa0ba902b7",
 		"gen_ai.operation.name":               "chat",
 		"gen_ai.request.model":                "qwen3",
 		"gen_ai.response.model":               "qwen3:32b",
@@ -150,6 +155,7 @@ func TestFieldsThatSayNothingAreLeftOut(t *testing.T) {
 			record.Record{RequestModel: "x", ResponseModel: "x", Stream: true, Usage: &record.Usage{OutputTokens: 1},
 				FinishReasons: []string{"stop"}, TimeToFirstChunk: 1, Provider: "x", ContextTruncated: true,
 				LoadDuration: 1, PromptDuration: 1, GenerationDuration: 1}, nil},
+		{"a request that is traced", record.Record{TraceID: "x", SpanID: "y"}, []string{"trace.id", "span.id"}},
 		{"client software", record.Record{HTTPVersion: "1.1", UserAgent: "x"}, []string{"http.version", "user_agent.original"}},
 		{"a wait, of whatever request", record.Record{QueueWait: 1}, []string{"ollama.queue_duration"}},
 		{"times that cannot be", record.Record{Operation: "chat", QueueWait: -1, LoadDuration: -1, PromptDuration: -1, GenerationDuration: -1},
@@ -267,5 +273,33 @@ func TestFrom(t *testing.T) {
 	one.Explain(record.OK)
 	if other.Reason != "" {
 		t.Error("requests without audit_log share a record")
+	}
+}
+
+func TestFieldsAreThoseOfTheLog(t *testing.T) {
+	_, logged := encode(t, full())
+	if got := (&record.Record{}).Fields(); len(got) != len(always) {
+		t.Errorf("a record of nothing has %v", got)
+	}
+	if got := full().Fields(); !slices.Equal(names(got), names(logged)) {
+		t.Errorf("fields are\n%q, in the log\n%q", names(got), names(logged))
+	}
+}
+
+func TestWhatIsForTheEndIsCalledThereInTurn(t *testing.T) {
+	ctx, rec := record.Ensure(context.Background())
+	if again, same := record.Ensure(ctx); again != ctx || same != rec {
+		t.Error("there is another record")
+	}
+	var called []int
+	for n := range 3 {
+		record.From(ctx).AtEnd(func() { called = append(called, n) })
+	}
+	if len(called) > 0 {
+		t.Errorf("called too early: %v", called)
+	}
+	rec.End()
+	if !slices.Equal(called, []int{0, 1, 2}) {
+		t.Errorf("called %v", called)
 	}
 }

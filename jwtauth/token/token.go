@@ -15,32 +15,6 @@ import (
 	"github.com/gateway18789/caddy-ollama/jwtauth/key"
 )
 
-// Fault is why a token was refused. It is for the audit record, never for the
-// client: an attacker shall not learn how far his token got.
-type Fault string
-
-func (f Fault) Error() string { return "token refused: " + string(f) }
-
-// Faults of a token.
-const (
-	Malformed    Fault = "malformed"
-	BadHeader    Fault = "header"
-	BadAlgorithm Fault = "algorithm"
-	UnknownKey   Fault = "unknown_key"
-	BadSignature Fault = "signature"
-	BadClaims    Fault = "claims"
-	BadSubject   Fault = "subject"
-	Expired      Fault = "expired"
-	NotYetValid  Fault = "not_yet_valid"
-	TooLong      Fault = "lifetime"
-	BadIssuer    Fault = "issuer"
-	BadAudience  Fault = "audience"
-	MissingClaim Fault = "claim"
-	MissingScope Fault = "scope"
-	BadBinding   Fault = "certificate"
-	Replayed     Fault = "replayed"
-)
-
 // maxLength of a token, in bytes. Anything longer is refused before it is decoded.
 const maxLength = 8 << 10
 

@@ -1,0 +1,142 @@
+package ollamaadapter
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"sync"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
+)
+
+// What requests see of the upstreams is this process's, through reloads.
+var (
+	upstreamErrorsTotal = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "caddy_ollama_adapter_upstream_errors_total",
+		Help: "Requests that the upstream has failed, by how.",
+	}, []string{"reason"})
+	// a vector, because there is nothing to tell before the first request
+	upstreamUp = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "caddy_ollama_adapter_upstream_up",
+		Help: "1 if the upstream that was asked last has answered, be it with an error, 0 if it has not.",
+	}, nil)
+	upstreams = new(sights)
+)
+
+func init() {
+	for _, reason := range []string{record.UpstreamError, record.UpstreamStalled} {
+		upstreamErrorsTotal.WithLabelValues(reason)
+	}
+}
+
+func registerMetrics(registry *prometheus.Registry) error {
+	for _, c := range []prometheus.Collector{upstreamErrorsTotal, upstreamUp} {
+		var already prometheus.AlreadyRegisteredError
+		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
+			return err
+		}
+	}
+	return nil
+}
+
+// countFailure counts a request that has ended, if that was the upstream's fault: the
+// record tells, or else the status that Caddy has given it.
+func countFailure(rec *record.Record, err error) {
+	switch rec.Reason {
+	case record.UpstreamError, record.UpstreamStalled:
+		upstreamErrorsTotal.WithLabelValues(rec.Reason).Inc()
+	case "":
+		if unanswered(err) {
+			upstreamErrorsTotal.WithLabelValues(record.UpstreamError).Inc()
+		}
+	}
+}
+
+// sights is which upstreams are down, by what requests have seen of them.
+type sights struct {
+	mu    sync.Mutex
+	down  map[string]bool
+	turns []record.UpstreamTurn // that no request has taken to its record yet
+}
+
+// mostSights bounds what is remembered: addresses are the operator's, but can be many.
+const mostSights = 100
+
+// note takes in what a request has seen of the upstream at an address, which is empty if
+// Caddy has not even found one to ask.
+func (s *sights) note(address string, up bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if up {
+		upstreamUp.WithLabelValues().Set(1)
+		if s.down[address] || s.down[""] {
+			delete(s.down, address)
+			delete(s.down, "")
+			s.turn(record.UpstreamTurn{Address: address, Up: true})
+		}
+		return
+	}
+	upstreamUp.WithLabelValues().Set(0)
+	if s.down[address] || len(s.down) >= mostSights {
+		return
+	}
+	if s.down == nil {
+		s.down = make(map[string]bool)
+	}
+	s.down[address] = true
+	s.turn(record.UpstreamTurn{Address: address})
+}
+
+func (s *sights) turn(t record.UpstreamTurn) {
+	if len(s.turns) < mostSights {
+		s.turns = append(s.turns, t)
+	}
+}
+
+// take returns the turns that nobody has told yet.
+func (s *sights) take() []record.UpstreamTurn {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	turns := s.turns
+	s.turns = nil
+	return turns
+}
+
+// see notes what became of asking the upstream.
+func (s *sights) see(a *upstreamAnswer, out *http.Request) {
+	up, seen := a.sight(out.Context())
+	if !seen {
+		return
+	}
+	address := ""
+	if repl, ok := out.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		address, _ = repl.GetString("http.reverse_proxy.upstream.hostport")
+	}
+	s.note(address, up)
+}
+
+// sight is whether the upstream is there, if that could be seen. One that answers is, be it
+// with an error, but not one that keeps silent for first_byte_timeout.
+func (a *upstreamAnswer) sight(ctx context.Context) (up, seen bool) {
+	switch {
+	case a.status != 0:
+		return true, true
+	case errors.Is(context.Cause(ctx), translate.ErrStalled):
+		return false, true
+	case ctx.Err() != nil: // its client has left
+		return false, false
+	}
+	return false, unanswered(a.err)
+}
+
+// unanswered reports whether the error is one of Caddy's for an upstream that it could not
+// get an answer from.
+func unanswered(err error) bool {
+	he, ok := errors.AsType[caddyhttp.HandlerError](err)
+	return ok && (he.StatusCode == http.StatusBadGateway || he.StatusCode == http.StatusServiceUnavailable || he.StatusCode == http.StatusGatewayTimeout)
+}

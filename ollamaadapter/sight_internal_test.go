@@ -1,0 +1,93 @@
+package ollamaadapter
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
+)
+
+func TestAnUpstreamTurnsOnlyOnce(t *testing.T) {
+	down := func(address string) record.UpstreamTurn { return record.UpstreamTurn{Address: address} }
+	up := func(address string) record.UpstreamTurn { return record.UpstreamTurn{Address: address, Up: true} }
+	for _, test := range []struct {
+		name string
+		seen []record.UpstreamTurn
+		want []record.UpstreamTurn
+	}{
+		{"one that answers has not turned", []record.UpstreamTurn{up("a"), up("a")}, nil},
+		{"one that is gone turns once", []record.UpstreamTurn{up("a"), down("a"), down("a")}, []record.UpstreamTurn{down("a")}},
+		{"one that was never there too", []record.UpstreamTurn{down("a"), down("a")}, []record.UpstreamTurn{down("a")}},
+		{"and once when it is back", []record.UpstreamTurn{down("a"), up("a"), up("a")}, []record.UpstreamTurn{down("a"), up("a")}},
+		{"one that answers says nothing of another", []record.UpstreamTurn{down("a"), up("b"), down("a"), up("b")}, []record.UpstreamTurn{down("a")}},
+		{"where none could be asked, the first that answers is back", []record.UpstreamTurn{down(""), down(""), up("a"), up("b")}, []record.UpstreamTurn{down(""), up("a")}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := new(sights)
+			for _, seen := range test.seen {
+				s.note(seen.Address, seen.Up)
+			}
+			if got := s.take(); !slices.Equal(got, test.want) {
+				t.Errorf("it turned %v, want %v", got, test.want)
+			}
+			if again := s.take(); again != nil {
+				t.Errorf("and again: %v", again)
+			}
+		})
+	}
+}
+
+func TestWhatIsRememberedOfUpstreamsIsBounded(t *testing.T) {
+	s := new(sights)
+	for n := range 10_000 {
+		s.note(fmt.Sprint(n), false)
+		s.note("flaps", n%2 == 0)
+	}
+	if len(s.down) > mostSights || len(s.turns) > mostSights {
+		t.Errorf("%d upstreams and %d turns", len(s.down), len(s.turns))
+	}
+}
+
+func TestWhatCanBeSeenOfAnUpstream(t *testing.T) {
+	left, leave := context.WithCancel(t.Context())
+	leave()
+	stalled, stall := context.WithCancelCause(t.Context())
+	stall(translate.ErrStalled)
+	stopping, stop := context.WithCancelCause(t.Context())
+	stop(translate.ErrStopping)
+	failed := func(status int) *upstreamAnswer {
+		return &upstreamAnswer{err: caddyhttp.Error(status, errors.New("failed"))}
+	}
+	for _, test := range []struct {
+		name     string
+		answer   *upstreamAnswer
+		ctx      context.Context
+		up, seen bool
+	}{
+		{"it has answered", &upstreamAnswer{status: 200}, t.Context(), true, true},
+		{"an error is an answer", &upstreamAnswer{status: 500}, t.Context(), true, true},
+		{"so is one that breaks off", &upstreamAnswer{status: 200, cut: true}, t.Context(), true, true},
+		{"one whose client left while it answered", &upstreamAnswer{status: 200}, left, true, true},
+		{"nobody could be reached", failed(http.StatusBadGateway), t.Context(), false, true},
+		{"nobody was there to ask", failed(http.StatusServiceUnavailable), t.Context(), false, true},
+		{"it came to no answer in the proxy's time", failed(http.StatusGatewayTimeout), t.Context(), false, true},
+		{"it kept silent too long", failed(499), stalled, false, true},
+		{"its client left before it could answer", failed(499), left, false, false},
+		{"the gateway stops", failed(http.StatusBadGateway), stopping, false, false},
+		{"another handler refused", failed(http.StatusForbidden), t.Context(), false, false},
+		{"there is no handler that asks", &upstreamAnswer{}, t.Context(), false, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if up, seen := test.answer.sight(test.ctx); up != test.up || seen != test.seen {
+				t.Errorf("up %v, seen %v", up, seen)
+			}
+		})
+	}
+}
