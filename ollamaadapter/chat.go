@@ -102,7 +102,9 @@ func (h *Handler) permitted(r *http.Request, asked string) (model string, err er
 			Message: "missing", Type: openai.TypeInvalidRequest, Param: "model", Code: openai.CodeMissing,
 		})
 	}
-	record.From(r.Context()).RequestModel = asked[:min(len(asked), 256)]
+	rec := record.From(r.Context())
+	rec.RequestModel = asked[:min(len(asked), 256)]
+	rec.Show()
 	model, allowed := h.policy.Resolve(asked, permit.Models(r.Context()))
 	if !allowed {
 		return "", modelNotFound(r)

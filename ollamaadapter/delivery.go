@@ -100,6 +100,7 @@ func (d *delivery) take(piece []byte) (moved bool, err error) {
 	}
 	lines := d.answer.Lines()
 	out, err := d.answer.Write(piece)
+	d.record.ShowTokens(d.answer.Summary().CompletionTokens)
 	if err = errors.Join(d.sendContent(out), err); err == nil && d.answer.Stopped() {
 		err = errStopped
 	}
@@ -193,6 +194,7 @@ func (d *delivery) sendContent(out []byte) error {
 	}
 	if d.streamed && d.record.TimeToFirstChunk == 0 {
 		d.record.TimeToFirstChunk = time.Since(d.record.Start)
+		d.record.Show()
 	}
 	d.send(out)
 	if d.streamed {

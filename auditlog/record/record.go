@@ -35,6 +35,7 @@ const (
 	UpstreamError         = "upstream_error"
 	UpstreamStalled       = "upstream_stalled"
 	ShuttingDown          = "shutting_down"
+	Cancelled             = "cancelled" // by the operator
 	InternalError         = "internal_error"
 )
 
@@ -95,6 +96,8 @@ type Record struct {
 	// (ollama.eval_duration). All are in ns, of all choices together, named as Ollama
 	// names them, and left out if Ollama did not tell.
 	LoadDuration, PromptDuration, GenerationDuration time.Duration
+
+	live *Live // nil: nobody looks while the request goes on
 }
 
 // Usage is the number of tokens a request cost.
