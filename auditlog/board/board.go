@@ -100,16 +100,16 @@ func Hide(ctx context.Context) {
 	}
 }
 
-// Cancel ends the request with that key. It reports whether it was in flight.
-func (b *Board) Cancel(key uint64) bool {
+// Cancel ends the request with that key, if it is still in flight, and returns its id.
+func (b *Board) Cancel(key uint64) (requestID string, ok bool) {
 	b.mu.Lock()
 	e := b.open[key]
 	b.mu.Unlock()
 	if e == nil {
-		return false
+		return "", false
 	}
 	e.cancel(record.ErrCancelled)
-	return true
+	return e.requestID, true
 }
 
 // Open is a request in flight, as it is shown.
@@ -131,6 +131,7 @@ type Open struct {
 // InFlight is the requests in flight, oldest first, at most so many of them, and how many
 // there are in all.
 func (b *Board) InFlight(most int) (shown []Open, all int) {
+	shown = []Open{}
 	for _, e := range b.entries() {
 		if e.hidden.Load() {
 			continue
