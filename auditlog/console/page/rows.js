@@ -14,10 +14,15 @@ export function write(e, text) {
   if (e.textContent !== shown) e.textContent = shown;
 }
 
+// nothing is what stands where there is nothing to say.
+export const nothing = "–";
+
+const kind = (column) => (column.numeric ? { class: "numeric" } : column.tight ? { class: "tight" } : {});
+
 // Rows is a table whose rows stay the same elements as long as their keys do: so the
 // focus stays where it is while the numbers change.
 export class Rows {
-  // columns: {label, text(item), numeric?, state?(item)}; act: {label, sure, name(item), run(item)}
+  // columns: {label, text(item), numeric?, tight?, state?(item)}; act: {column, label, sure, name(item), run(item)}
   constructor(table, key, columns, act) {
     Object.assign(this, { key, columns, act, rows: new Map(), table });
     this.none = document.getElementById(`${table.id}-none`);
@@ -25,8 +30,8 @@ export class Rows {
     table.setAttribute("role", "table");
     const head = element("thead", { role: "rowgroup" });
     const titles = element("tr", { role: "row" });
-    for (const c of columns) titles.append(element("th", { text: c.label, role: "columnheader", scope: "col", ...(c.numeric && { class: "numeric" }) }));
-    if (act) titles.append(element("th", { text: act.column, role: "columnheader", scope: "col" }));
+    for (const c of columns) titles.append(element("th", { text: c.label, role: "columnheader", scope: "col", ...kind(c) }));
+    if (act) titles.append(element("th", { text: act.column, role: "columnheader", scope: "col", class: "act" }));
     head.append(titles);
     this.body = element("tbody", { role: "rowgroup" });
     table.append(head, this.body);
@@ -42,7 +47,9 @@ export class Rows {
       const row = this.rows.get(key) ?? this.add(key);
       row.item = item;
       this.columns.forEach((c, i) => {
-        write(row.cells[i], c.text(item));
+        const text = c.text(item);
+        write(row.cells[i], text);
+        row.cells[i].classList.toggle("nothing", text === nothing);
         if (c.state) row.cells[i].dataset.state = c.state(item);
       });
       if (row.button && !row.button.dataset.armed) this.rest(row);
@@ -61,7 +68,7 @@ export class Rows {
   add(key) {
     const row = { element: element("tr", { role: "row" }), cells: [] };
     for (const c of this.columns) {
-      const cell = element("td", { role: "cell", "data-label": c.label, ...(c.numeric && { class: "numeric" }) });
+      const cell = element("td", { role: "cell", "data-label": c.label, ...kind(c) });
       row.cells.push(cell);
       row.element.append(cell);
     }

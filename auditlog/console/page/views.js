@@ -1,6 +1,6 @@
 // What is shown of what.
 import { Plots } from "./plot.js";
-import { Rows } from "./rows.js";
+import { Rows, nothing } from "./rows.js";
 import { bytes, coarse, duration, number, outOf, time } from "./words.js";
 
 const at = (id) => document.getElementById(id);
@@ -13,11 +13,11 @@ export const openTable = (now, cancel) =>
   new Rows(at("open"), (r) => r.key, [
     { label: "Age", text: (r) => coarse((now() - Date.parse(r.since)) / 1000), numeric: true },
     { label: "User", text: (r) => user(r.user) },
-    { label: "Model", text: (r) => r.model || "–" },
+    { label: "Model", text: (r) => r.model || nothing },
     { label: "What", text: what },
-    { label: "First chunk", text: (r) => (r.first_chunk ? duration(r.first_chunk) : r.stream ? "waiting" : "–"), numeric: true },
+    { label: "First chunk", text: (r) => (r.first_chunk ? duration(r.first_chunk) : r.stream ? "waiting" : nothing), numeric: true },
     { label: "Tokens so far", text: (r) => number(r.tokens), numeric: true },
-    { label: "From", text: (r) => r.source },
+    { label: "From", text: (r) => r.source, tight: true },
     { label: "Request", text: (r) => r.id },
   ], {
     column: "Cancel", label: "Cancel", sure: "Sure?",
@@ -50,33 +50,33 @@ export const loadedTable = (now) =>
   new Rows(at("loaded"), (m) => m.name, [
     { label: "Model", text: (m) => m.name },
     { label: "Memory", text: (m) => bytes(m.size), numeric: true },
-    { label: "On the GPU", text: (m) => (m.size > 0 ? `${bytes(m.size_vram)} (${Math.round((100 * m.size_vram) / m.size)} %)` : "–"), numeric: true },
-    { label: "Context", text: (m) => (m.context_length > 0 ? number(m.context_length) : "–"), numeric: true },
+    { label: "On the GPU", text: (m) => (m.size > 0 ? `${bytes(m.size_vram)} (${Math.round((100 * m.size_vram) / m.size)} %)` : nothing), numeric: true },
+    { label: "Context", text: (m) => (m.context_length > 0 ? number(m.context_length) : nothing), numeric: true },
     { label: "Leaves in", text: (m) => leaves(m, now()), numeric: true },
   ]);
 
 function leaves(m, now) {
   const left = (Date.parse(m.expires_at) - now) / 1000;
-  if (!(left > -1e9) || left > 1e8) return left > 1e8 ? "never" : "–";
+  if (!(left > -1e9) || left > 1e8) return left > 1e8 ? "never" : nothing;
   return coarse(left);
 }
 
 export const endedTable = () =>
   new Rows(at("ended"), (r) => r.number, [
-    { label: "Came", text: (r) => time(r.since) },
+    { label: "Came", text: (r) => time(r.since), tight: true },
     { label: "User", text: (r) => user(r.user) },
-    { label: "Model", text: (r) => r.model || "–" },
+    { label: "Model", text: (r) => r.model || nothing },
     { label: "What", text: what },
     { label: "Ended", text: (r) => `${r.status} ${r.reason}`, state: (r) => r.outcome },
     { label: "Took", text: (r) => duration(r.seconds) + (r.queued > 0 ? `, ${duration(r.queued)} of it waiting` : ""), numeric: true },
-    { label: "First chunk", text: (r) => (r.first_chunk ? duration(r.first_chunk) : "–"), numeric: true },
-    { label: "Tokens in, out", text: (r) => (r.estimated ? `?, about ${number(r.output_tokens)}` : r.operation ? `${number(r.input_tokens)}, ${number(r.output_tokens)}` : "–"), numeric: true },
-    { label: "From", text: (r) => r.source },
+    { label: "First chunk", text: (r) => (r.first_chunk ? duration(r.first_chunk) : nothing), numeric: true },
+    { label: "Tokens in, out", text: (r) => (r.estimated ? `?, about ${number(r.output_tokens)}` : r.operation ? `${number(r.input_tokens)}, ${number(r.output_tokens)}` : nothing), numeric: true },
+    { label: "From", text: (r) => r.source, tight: true },
     { label: "Request", text: (r) => r.id },
   ]);
 
 const requests = {
-  name: "requests", values: (s) => s.requests, sum: (v) => number(sum(v)),
+  name: "requests", values: (s) => s.requests, sum: (v) => `${number(sum(v))} req`,
   tell: (v) => `${number(sum(v))} requests, at most ${number(Math.max(...v))} a minute`,
 };
 const tokens = {
@@ -100,6 +100,8 @@ export function hourPlots() {
     reasons.show(hour.reasons);
     first.show(hour.first_chunk.longest.some((s) => s > 0)
       ? [{ name: "longest", seconds: hour.first_chunk.longest }, { name: "mean", seconds: hour.first_chunk.mean }] : []);
+    at("waits").parentElement.hidden = hour.first_chunk.longest.every((s) => s === 0);
+    at("models").parentElement.hidden = hour.models.length === 0;
     at("hour-none").hidden = hour.reasons.length > 0;
     document.querySelector(".groups").hidden = hour.reasons.length === 0;
   };
