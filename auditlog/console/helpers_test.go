@@ -52,7 +52,6 @@ func newRequest(method, target, body string) *http.Request {
 // serve is how the handler answers.
 func serve(h *Handler, r *http.Request) (w *httptest.ResponseRecorder, status int) {
 	w = httptest.NewRecorder()
-	status = w.Code
 	if err := h.ServeHTTP(w, r, nil); err != nil {
 		he, _ := errors.AsType[caddyhttp.HandlerError](err)
 		return w, he.StatusCode

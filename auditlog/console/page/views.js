@@ -67,7 +67,7 @@ export const endedTable = () =>
     { label: "User", text: (r) => user(r.user) },
     { label: "Model", text: (r) => r.model || nothing },
     { label: "What", text: what },
-    { label: "Ended", text: (r) => `${r.status} ${r.reason}`, state: (r) => r.outcome },
+    { label: "Ended", text: (r) => `${r.status} ${r.reason.replace(":", ": ")}`, state: (r) => r.outcome },
     { label: "Took", text: (r) => duration(r.seconds) + (r.queued > 0 ? `, ${duration(r.queued)} of it waiting` : ""), numeric: true },
     { label: "First chunk", text: (r) => (r.first_chunk ? duration(r.first_chunk) : nothing), numeric: true },
     { label: "Tokens in, out", text: (r) => (r.estimated ? `?, about ${number(r.output_tokens)}` : r.operation ? `${number(r.input_tokens)}, ${number(r.output_tokens)}` : nothing), numeric: true },
