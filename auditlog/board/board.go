@@ -44,6 +44,7 @@ type Entry struct {
 	board  *Board
 	key    uint64
 	live   *record.Live
+	ctx    context.Context
 	name   func(user string) string
 	cancel context.CancelCauseFunc
 	hidden atomic.Bool
@@ -67,13 +68,13 @@ func Begin(ctx context.Context, rec *record.Record, name func(user string) strin
 		board: b, live: rec.Watch(), name: name,
 		since: rec.Start, requestID: rec.RequestID, method: rec.Method, path: short(rec.Path), address: rec.SourceIP,
 	}
-	ctx, e.cancel = context.WithCancelCause(context.WithValue(ctx, entryKey{}, e))
+	e.ctx, e.cancel = context.WithCancelCause(context.WithValue(ctx, entryKey{}, e))
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.last++
 	e.key = b.last
 	b.open[e.key] = e
-	return ctx, e
+	return e.ctx, e
 }
 
 // End takes the request off the board, and counts it by its record, which is complete.
@@ -126,6 +127,7 @@ type Open struct {
 	Stream     bool      `json:"stream"`
 	Tokens     int       `json:"tokens"`
 	FirstChunk float64   `json:"first_chunk,omitempty"` // s
+	Cancelled  bool      `json:"cancelled,omitempty"`   // and not yet at its end
 }
 
 // InFlight is the requests in flight, oldest first, at most so many of them, and how many
@@ -160,6 +162,7 @@ func (e *Entry) open() Open {
 		Key: e.key, RequestID: e.requestID, Since: e.since.UTC(), Method: e.method, Path: e.path, Source: e.address,
 		User: short(e.name(s.UserID)), Operation: s.Operation, Model: s.Model, Stream: s.Stream,
 		Tokens: e.live.Tokens(), FirstChunk: s.TimeToFirstChunk.Seconds(),
+		Cancelled: record.WasCancelled(e.ctx),
 	}
 }
 

@@ -82,6 +82,9 @@ func TestCancelEndsTheContextOfOneRequest(t *testing.T) {
 	if !record.WasCancelled(one) || !errors.Is(context.Cause(one), record.ErrCancelled) {
 		t.Errorf("its context ends with %v", context.Cause(one))
 	}
+	if shown, _ := b.InFlight(2); !shown[0].Cancelled || shown[1].Cancelled {
+		t.Errorf("shown %+v", shown)
+	}
 	if other.Err() != nil {
 		t.Error("the other's has ended, too")
 	}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"path"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -40,13 +39,15 @@ func init() {
 // certificate alone does not count, for every client has one. Where something else keeps
 // strangers out, which it cannot see, say so with `protected_elsewhere`.
 //
-// It answers at whatever path it is put, which must end with a slash:
+// It has the paths of a site of its own; below a path of another site put it into
+// `handle_path /console/*`, which takes that off. It answers to these as they are written
+// here and in no other way, so that no other handler takes them for something else:
 //
 // Path | |
 // -----|--------
-// `GET …/` | the page, and beside it its parts; these say nothing of the gateway
-// `GET …/events` | what it shows, live
-// `POST …/cancel`, `POST …/unblock` | what its buttons do
+// `GET /` | the page, and beside it its parts; these say nothing of the gateway
+// `GET /events` | what it shows, live
+// `POST /cancel`, `POST /unblock` | what its buttons do
 //
 // The last three want the header `X-Gateway-Console: 1`, so that no other site can have
 // a browser ask for them.
@@ -154,12 +155,12 @@ func parseOllama(address string) (*url.URL, error) {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	secure(w.Header())
 	serve, method := h.servePart, http.MethodGet
-	switch path.Base("x" + r.URL.Path) {
-	case "events":
+	switch r.URL.EscapedPath() {
+	case "/events":
 		serve = h.guarded(h.serveEvents)
-	case "cancel":
+	case "/cancel":
 		serve, method = h.guarded(h.serveCancel), http.MethodPost
-	case "unblock":
+	case "/unblock":
 		serve, method = h.guarded(h.serveUnblock), http.MethodPost
 	}
 	if r.Method != method {

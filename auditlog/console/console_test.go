@@ -74,15 +74,21 @@ func TestThePage(t *testing.T) {
 		mediaType    string
 	}{
 		{"GET", "/", 200, "text/html; charset=utf-8"},
-		{"GET", "/console/", 200, "text/html; charset=utf-8"},
-		{"GET", "/console/console.js", 200, "text/javascript; charset=utf-8"},
+		{"GET", "/console.js", 200, "text/javascript; charset=utf-8"},
 		{"GET", "/views.js", 200, "text/javascript; charset=utf-8"},
 		{"GET", "/console.css", 200, "text/css; charset=utf-8"},
 		{"GET", "/icon.svg", 200, "image/svg+xml"},
 		{"GET", "/index.html", 404, ""},
 		{"GET", "/console", 404, ""},
 		{"GET", "/../console.go", 404, ""},
+		{"GET", "/console/", 404, ""},
+		{"GET", "//", 404, ""},
+		{"GET", "/console%2ejs", 404, ""},
 		{"GET", "/events/x", 404, ""},
+		{"GET", "/x/events", 404, ""},
+		{"GET", "//events", 404, ""},
+		{"GET", "/%65vents", 404, ""},
+		{"GET", "/Events", 404, ""},
 		{"POST", "/", 405, ""},
 		{"POST", "/events", 405, ""},
 		{"GET", "/cancel", 405, ""},
@@ -185,12 +191,10 @@ func TestWhoMayLookAndAct(t *testing.T) {
 
 func TestWhoMayNotLookIsShownNothing(t *testing.T) {
 	h := load(t, newContext(t), `{}`)
-	for _, path := range []string{"/events", "/x/events"} {
-		r := newRequest("GET", path, "")
-		r.RemoteAddr = "192.0.2.1:5000"
-		if w, status := serve(h, r); status != 403 || w.Body.Len() > 0 {
-			t.Errorf("%s: %d %s", path, status, w.Body)
-		}
+	r := newRequest("GET", "/events", "")
+	r.RemoteAddr = "192.0.2.1:5000"
+	if w, status := serve(h, r); status != 403 || w.Body.Len() > 0 {
+		t.Errorf("%d %s", status, w.Body)
 	}
 }
 

@@ -29,7 +29,7 @@ var mediaTypes = map[string]string{
 	".svg":  "image/svg+xml",
 }
 
-// parts is the page's files by their names; the page itself has none.
+// parts is the page's files by their paths.
 var parts = readParts()
 
 func readParts() map[string]part {
@@ -46,9 +46,9 @@ func readParts() map[string]part {
 		hash := sha256.Sum256(content)
 		p := part{content, mediaTypes[path.Ext(name.Name())], `"` + hex.EncodeToString(hash[:8]) + `"`}
 		if name.Name() == "index.html" {
-			read[""] = p
+			read["/"] = p
 		} else {
-			read[name.Name()] = p
+			read["/"+name.Name()] = p
 		}
 	}
 	return read
@@ -68,8 +68,7 @@ func secure(header http.Header) {
 
 // servePart serves the page and its parts.
 func (h *Handler) servePart(w http.ResponseWriter, r *http.Request) error {
-	_, name := path.Split(r.URL.Path)
-	p, ok := parts[name]
+	p, ok := parts[r.URL.EscapedPath()]
 	if !ok {
 		return caddyhttp.Error(http.StatusNotFound, openai.ErrorOf(http.StatusNotFound))
 	}

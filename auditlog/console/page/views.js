@@ -14,7 +14,7 @@ export const openTable = (now, cancel) =>
     { label: "Age", text: (r) => coarse((now() - Date.parse(r.since)) / 1000), numeric: true },
     { label: "User", text: (r) => user(r.user) },
     { label: "Model", text: (r) => r.model || nothing },
-    { label: "What", text: what },
+    { label: "What", text: (r) => what(r) + (r.cancelled ? ", being cancelled" : "") },
     { label: "First chunk", text: (r) => (r.first_chunk ? duration(r.first_chunk) : r.stream ? "waiting" : nothing), numeric: true },
     { label: "Tokens so far", text: (r) => number(r.tokens), numeric: true },
     { label: "From", text: (r) => r.source, tight: true },
