@@ -4,6 +4,7 @@ package caddyollama
 
 import (
 	_ "github.com/gateway18789/caddy-ollama/auditlog"
+	_ "github.com/gateway18789/caddy-ollama/auditlog/console"
 	_ "github.com/gateway18789/caddy-ollama/auditlog/ecs"
 	_ "github.com/gateway18789/caddy-ollama/auditlog/webhook"
 	_ "github.com/gateway18789/caddy-ollama/cmd/ollamagateway"

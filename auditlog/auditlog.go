@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/auditfile"
+	"github.com/gateway18789/caddy-ollama/auditlog/board"
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 )
 
@@ -123,6 +124,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 	begun, refused := h.tellBegin(rec)
 	defer begun.End()
+	ctx, shown := board.Begin(record.NewContext(r.Context(), rec), rec, h.nameOf)
+	r = r.WithContext(ctx)
 	// Deferred, because a stream that breaks off ends in a panic: reverse_proxy
 	// has no other way to tell net/http to cut the connection.
 	panicked := true
@@ -131,8 +134,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			err = http.ErrAbortHandler
 		}
 		end(rec, r, StatusOf(answer, err), err)
-		rec.UserID = h.pseudonyms.of(userID, rec.UserID)
+		rec.UserID = h.nameOf(rec.UserID)
 		h.logger.Info("request", zap.Inline(rec), begun.Field())
+		shown.End(rec)
 		counted.count(rec)
 		describeSpan(r.Context(), rec)
 		failure := h.files.Trouble()
@@ -145,10 +149,16 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		panicked = false
 		return refused
 	}
-	err = next.ServeHTTP(answer, r.WithContext(record.NewContext(r.Context(), rec)))
+	err = next.ServeHTTP(answer, r)
 	panicked = false
+	if record.WasCancelled(ctx) {
+		w.Header().Set("X-Should-Retry", "false") // for OpenAI's SDKs, which would
+	}
 	return err
 }
+
+// nameOf is what the record calls a user.
+func (h *Handler) nameOf(user string) string { return h.pseudonyms.of(userID, user) }
 
 // begin starts the record with what is known when a request arrives.
 func begin(r *http.Request) *record.Record {
@@ -175,6 +185,8 @@ func begin(r *http.Request) *record.Record {
 // was sent cannot change the status any more, but what it was is told.
 func end(rec *record.Record, r *http.Request, status int, err error) {
 	switch {
+	case record.WasCancelled(r.Context()) && (err != nil || status == record.StatusClientGone):
+		rec.Explain(record.Cancelled)
 	case err == nil:
 	case r.Context().Err() != nil && (status < 400 || status >= 500):
 		rec.Explain(record.ClientGone) // but who is refused and hangs up was refused

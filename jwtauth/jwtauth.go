@@ -272,6 +272,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		})
 	}
 	rec.UserID = claims.Subject()
+	rec.Show()
 	publish(r, claims)
 	if h.ModelsClaim != "" {
 		r = r.WithContext(permit.WithModels(r.Context(), claims.Globs(h.ModelsClaim)))

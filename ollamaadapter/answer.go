@@ -129,16 +129,25 @@ func nobodyAnswered() error {
 }
 
 // clientLeft reports whether the client has closed its connection.
-func clientLeft(r *http.Request) bool { return errors.Is(r.Context().Err(), context.Canceled) }
+func clientLeft(r *http.Request) bool {
+	return errors.Is(r.Context().Err(), context.Canceled) && !record.WasCancelled(r.Context())
+}
 
-// leave ends a request whose client has left.
+// leave ends a request whose client has left, or does not read what it is cancelled for.
 func leave(r *http.Request) error {
-	record.From(r.Context()).Explain(record.ClientGone)
+	reason := record.ClientGone
+	if record.WasCancelled(r.Context()) {
+		reason = record.Cancelled
+	}
+	record.From(r.Context()).Explain(reason)
 	return nil
 }
 
 // incomplete is the answer when the upstream's own cannot be used.
 func incomplete(r *http.Request, err error) error {
+	if errors.Is(err, record.ErrCancelled) {
+		return cancelled(r)
+	}
 	reason := record.UpstreamError
 	switch {
 	case errors.Is(err, translate.ErrStalled):
@@ -149,6 +158,12 @@ func incomplete(r *http.Request, err error) error {
 	record.From(r.Context()).Explain(reason)
 	status, fault := translate.AnswerFault(err)
 	return caddyhttp.Error(status, fault)
+}
+
+// cancelled is the answer when the operator has ended the request.
+func cancelled(r *http.Request) error {
+	record.From(r.Context()).Explain(record.Cancelled)
+	return caddyhttp.Error(http.StatusServiceUnavailable, openai.Cancelled())
 }
 
 // upstreamFault is the answer when the upstream, asked at one of its paths, refused

@@ -104,6 +104,7 @@ func (h *Handler) permitted(r *http.Request, asked string) (model string, err er
 	}
 	rec := record.From(r.Context())
 	rec.RequestModel = asked[:min(len(asked), 256)]
+	rec.Show()
 	model, allowed := h.policy.Resolve(asked, permit.Models(r.Context()))
 	if !allowed {
 		return "", modelNotFound(r)

@@ -100,6 +100,7 @@ func (d *delivery) take(piece []byte) (moved bool, err error) {
 	}
 	lines := d.answer.Lines()
 	out, err := d.answer.Write(piece)
+	d.record.ShowTokens(d.answer.Summary().CompletionTokens)
 	if err = errors.Join(d.sendContent(out), err); err == nil && d.answer.Stopped() {
 		err = errStopped
 	}
@@ -205,6 +206,7 @@ func (d *delivery) sendContent(out []byte) error {
 func (d *delivery) countChunk(after time.Duration) {
 	if d.record.Chunks++; d.record.Chunks == 1 {
 		d.record.TimeToFirstChunk = after
+		d.record.Show()
 	}
 	d.record.ChunksFor = after - d.record.TimeToFirstChunk
 }

@@ -37,6 +37,8 @@ type gateway struct {
 	version string // of HTTP
 	client  *http.Client
 	endings chan ending
+	// cancels cancel the requests, in the order of their coming, as an operator does.
+	cancels chan func()
 }
 
 // ending is what a request came to inside the gateway.
@@ -76,13 +78,16 @@ func inFrontOver(t *testing.T, version string, adapter ollamaadapter.Handler, ad
 	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		return proxy.ServeHTTP(w, r, nil)
 	})
-	g := &gateway{version: version, endings: make(chan ending, 1024)}
+	g := &gateway{version: version, endings: make(chan ending, 1024), cancels: make(chan func(), 1024)}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		repl := caddy.NewReplacer()
 		r = caddyhttp.PrepareRequest(r, repl, w, new(caddyhttp.Server))
 		repl.Set("http.auth.user.id", r.Header.Get("Test-Subject"))
 		rec := &record.Record{Start: time.Now()}
-		r = r.WithContext(record.NewContext(r.Context(), rec))
+		ctx, cancel := context.WithCancelCause(record.NewContext(r.Context(), rec))
+		defer cancel(nil)
+		r = r.WithContext(ctx)
+		g.cancels <- func() { cancel(record.ErrCancelled) }
 		if _, narrowed := r.Header["Test-Models"]; narrowed {
 			r = r.WithContext(permit.WithModels(r.Context(), strings.Fields(r.Header.Get("Test-Models"))))
 		}

@@ -78,6 +78,9 @@ func unreachable(r *http.Request, err error) error {
 		record.From(r.Context()).Explain(record.ClientGone)
 		return caddyhttp.Error(record.StatusClientGone, err)
 	}
+	if record.WasCancelled(r.Context()) {
+		return cancelled(r)
+	}
 	record.From(r.Context()).Explain(record.UpstreamError)
 	return caddyhttp.Error(http.StatusBadGateway, errors.Join(openai.ErrorOf(http.StatusBadGateway), err))
 }

@@ -49,6 +49,7 @@ func (h *Handler) serveNative(operation string) serveFunc {
 		}
 		rec := record.From(r.Context())
 		rec.Stream = native.Stream
+		rec.Show()
 		rec.ConversationID = h.conversationID(r, &openai.ChatRequest{Messages: native.Messages})
 		w.Header().Set("X-Conversation-Id", rec.ConversationID)
 		exchange, err := native.Exchange(r.URL.Path, h.settings(u))

@@ -83,6 +83,9 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 			Message: "the request body came too slowly", Type: openai.TypeInvalidRequest, Code: "request_timeout",
 		})
 	}
+	if record.WasCancelled(r.Context()) {
+		return nil, cancelled(r)
+	}
 	if r.Context().Err() != nil {
 		record.From(r.Context()).Explain(record.ClientGone)
 		return nil, caddyhttp.Error(record.StatusClientGone, err)

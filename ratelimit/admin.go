@@ -8,11 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
-
-	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 )
 
 func init() {
@@ -47,17 +44,6 @@ func (a admin) Routes() []caddy.AdminRoute {
 	}
 }
 
-// listed is a block as the admin API tells it.
-type listed struct {
-	Zone        string      `json:"zone"`
-	Client      string      `json:"client"`
-	Since       time.Time   `json:"since"`
-	Until       time.Time   `json:"until"`
-	SecondsLeft int         `json:"seconds_left"`
-	Cause       limit.Cause `json:"cause"`
-	Repeats     int         `json:"repeats"`
-}
-
 // ordered is a block that is to be made.
 type ordered struct {
 	Client   string `json:"client"`
@@ -77,34 +63,7 @@ func (a admin) all(w http.ResponseWriter, r *http.Request) error {
 }
 
 func list(w http.ResponseWriter, r *http.Request) error {
-	blocks := []listed{}
-	for _, z := range allZones() {
-		c := z.inForce()
-		if wanted := r.URL.Query().Get("zone"); c == nil || wanted != "" && wanted != z.name {
-			continue
-		}
-		for _, b := range z.Blocks() {
-			if b.Until.After(time.Now()) {
-				blocks = append(blocks, z.list(c.throttle, b))
-			}
-		}
-	}
-	slices.SortFunc(blocks, func(a, b listed) int {
-		return strings.Compare(a.Zone+"\x00"+a.Client, b.Zone+"\x00"+b.Client)
-	})
-	return answerJSON(w, http.StatusOK, blocks)
-}
-
-func (z *zone) list(t *Throttle, b limit.Block) listed {
-	return listed{
-		Zone:        z.name,
-		Client:      display(b.Client, t.IPv4Prefix, t.IPv6Prefix),
-		Since:       b.Since.UTC(),
-		Until:       b.Until.UTC(),
-		SecondsLeft: wholeSeconds(time.Until(b.Until)),
-		Cause:       b.Cause,
-		Repeats:     b.Repeats,
-	}
+	return answerJSON(w, http.StatusOK, Blocks(r.URL.Query().Get("zone")))
 }
 
 func block(w http.ResponseWriter, r *http.Request) error {
@@ -139,18 +98,27 @@ func (a admin) one(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return apiError(http.StatusBadRequest, err)
 	}
-	z, t, err := zoneNamed(r.URL.Query().Get("zone"))
+	if err := Unblock(r.URL.Query().Get("zone"), name); err != nil {
+		return err
+	}
+	w.WriteHeader(http.StatusNoContent)
+	return nil
+}
+
+// Unblock lifts the block of a client, who is named as in the list of blocks or by an
+// address. The zone may be empty where there is but one. An error is a caddy.APIError.
+func Unblock(zone, client string) error {
+	z, t, err := zoneNamed(zone)
 	if err != nil {
 		return err
 	}
-	lifted, err := z.lift(t, name)
+	lifted, err := z.lift(t, client)
 	if err != nil {
 		return apiError(http.StatusBadRequest, err)
 	}
 	if !lifted {
-		return apiError(http.StatusNotFound, fmt.Errorf("client %q is not blocked in zone %q", name, z.name))
+		return apiError(http.StatusNotFound, fmt.Errorf("client %q is not blocked in zone %q", client, z.name))
 	}
-	w.WriteHeader(http.StatusNoContent)
 	return nil
 }
 

@@ -37,7 +37,7 @@ func callAdmin(t *testing.T, method, target, body string) (status int, answer st
 func listBlocks(t *testing.T, query string) (clients []string) {
 	t.Helper()
 	status, answer := callAdmin(t, http.MethodGet, "/ip_throttle/blocks"+query, "")
-	var blocks []listed
+	var blocks []ListedBlock
 	if err := json.Unmarshal([]byte(answer), &blocks); err != nil || status != 200 {
 		t.Fatalf("%d %s: %v", status, answer, err)
 	}
@@ -216,7 +216,7 @@ func TestWithoutAThrottleThereIsNothingToBlock(t *testing.T) {
 
 func TestTheTableOfBlocks(t *testing.T) {
 	var b strings.Builder
-	if err := printBlocks(&b, []listed{{Zone: "users", Client: "a\x1b[31m\u202e", SecondsLeft: 600, Cause: "by_hand"}}); err != nil {
+	if err := printBlocks(&b, []ListedBlock{{Zone: "users", Client: "a\x1b[31m\u202e", SecondsLeft: 600, Cause: "by_hand"}}); err != nil {
 		t.Fatal(err)
 	}
 	if strings.ContainsAny(b.String(), "\x1b\u202e") || !strings.Contains(b.String(), "10m0s") {

@@ -36,7 +36,7 @@ func listCommand() *cobra.Command {
 		Short: "Lists the clients that are blocked",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			blocks, err := call[[]listed](cmd, http.MethodGet, blocksPath+"?zone="+url.QueryEscape(flagOf(cmd, "zone")), nil)
+			blocks, err := call[[]ListedBlock](cmd, http.MethodGet, blocksPath+"?zone="+url.QueryEscape(flagOf(cmd, "zone")), nil)
 			if err != nil {
 				return err
 			}
@@ -60,11 +60,11 @@ func blockCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			made, err := call[listed](cmd, http.MethodPost, blocksPath, body)
+			made, err := call[ListedBlock](cmd, http.MethodPost, blocksPath, body)
 			if err != nil {
 				return err
 			}
-			return printBlocks(cmd.OutOrStdout(), []listed{made})
+			return printBlocks(cmd.OutOrStdout(), []ListedBlock{made})
 		},
 	}
 }
@@ -117,7 +117,7 @@ func call[T any](cmd *cobra.Command, method, path string, body []byte) (answer T
 	return answer, json.NewDecoder(response.Body).Decode(&answer)
 }
 
-func printBlocks(w io.Writer, blocks []listed) error {
+func printBlocks(w io.Writer, blocks []ListedBlock) error {
 	if len(blocks) == 0 {
 		_, err := fmt.Fprintln(w, "nobody is blocked")
 		return err

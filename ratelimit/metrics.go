@@ -17,6 +17,7 @@ const (
 	verdictOverCapacity       = "over_capacity"
 	verdictClientOverCapacity = "client_over_capacity"
 	verdictGone               = "client_gone" // while it waited
+	verdictCancelled          = "cancelled"   // likewise, by the operator
 	verdictUnavailable        = "store_unavailable"
 )
 
@@ -61,7 +62,7 @@ func metricsOf(zone string) zoneMetrics {
 	}
 	for _, verdict := range []string{
 		verdictPassed, verdictExempt, verdictRateLimited, verdictBlocked,
-		verdictOverCapacity, verdictClientOverCapacity, verdictGone, verdictUnavailable,
+		verdictOverCapacity, verdictClientOverCapacity, verdictGone, verdictCancelled, verdictUnavailable,
 	} {
 		m.requests[verdict] = requestsTotal.WithLabelValues(zone, verdict)
 	}

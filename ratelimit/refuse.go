@@ -66,6 +66,11 @@ func overCapacity(verdict string) answer {
 // refuse answers a request that may not pass.
 func (t *Throttle) refuse(w http.ResponseWriter, r *http.Request, d limit.Decision) error {
 	rec := record.From(r.Context())
+	if d.Reason == limit.Gone && record.WasCancelled(r.Context()) {
+		t.zone.count(verdictCancelled)
+		rec.Explain(record.Cancelled)
+		return caddyhttp.Error(http.StatusServiceUnavailable, openai.Cancelled())
+	}
 	if d.Reason == limit.Gone {
 		t.zone.count(verdictGone)
 		rec.Explain(record.ClientGone)

@@ -21,6 +21,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
 
 // server serves the throttle over TCP, HTTP/1.1 and HTTP/2, and passes on to next.
@@ -373,5 +374,26 @@ func TestWhoLeavesWhileWaitingIsRecordedAsGone(t *testing.T) {
 	leave()
 	if a := serve(throttle, r.WithContext(ctx), with(200)); a.passed || a.status != record.StatusClientGone || rec.Reason != record.ClientGone {
 		t.Errorf("passed %v, status %d, reason %q", a.passed, a.status, rec.Reason)
+	}
+}
+
+func TestARequestThatIsCancelledInTheQueueIsNoClientsDoing(t *testing.T) {
+	throttle, free := full(t)
+	ctx, cancel := context.WithCancelCause(t.Context())
+	rec := new(record.Record)
+	r := newRequest("192.0.2.1")
+	r = r.WithContext(record.NewContext(context.WithValue(ctx, caddyhttp.VarsCtxKey, r.Context().Value(caddyhttp.VarsCtxKey)), rec))
+	answers := make(chan answered, 1)
+	go func() { answers <- serve(throttle, r, with(200)) }()
+	until(t, "a request waits", func() bool { return throttle.zone.Waiting() == 1 })
+	cancel(record.ErrCancelled)
+	a := <-answers
+	fault, _ := errors.AsType[*openai.Error](a.err)
+	if a.status != 503 || a.passed || rec.Reason != record.Cancelled || fault == nil || fault.Code != "cancelled" {
+		t.Errorf("status %d, reason %q, %v", a.status, rec.Reason, a.err)
+	}
+	free()
+	if a := ask(throttle, "192.0.2.1", with(200)); a.status != 200 || throttle.zone.Waiting() != 0 || throttle.zone.InFlight() != 0 {
+		t.Errorf("then status %d, %d wait, %d in flight", a.status, throttle.zone.Waiting(), throttle.zone.InFlight())
 	}
 }

@@ -26,6 +26,7 @@ const (
 	UpstreamError         = "upstream_error"
 	UpstreamStalled       = "upstream_stalled"
 	ShuttingDown          = "shutting_down"
+	Cancelled             = "cancelled" // by the operator
 	InternalError         = "internal_error"
 	AuditFailure          = "audit_failure" // not served, because no record of it could have been written
 )
@@ -37,7 +38,7 @@ const StatusClientGone = 499
 // reasons are all that our own handlers give, as far as they are no BadToken.
 var reasons = []string{
 	OK, NoToken, RateLimited, Blocked, OverCapacity, StoreUnavailable, ForbiddenAddress, BadRequest, TooLarge, NotFound,
-	MethodNotAllowed, ModelNotFound, ClientGone, ContextLengthExceeded, UpstreamError, UpstreamStalled, ShuttingDown,
+	MethodNotAllowed, ModelNotFound, ClientGone, ContextLengthExceeded, UpstreamError, UpstreamStalled, ShuttingDown, Cancelled,
 	InternalError, AuditFailure,
 }
 

@@ -85,6 +85,7 @@ type Record struct {
 	UpstreamTurns []UpstreamTurn
 
 	atEnd []func()
+	live  *Live // nil: nobody looks while the request goes on
 }
 
 // UpstreamTurn is an upstream that went down or came back.

@@ -89,6 +89,11 @@ func orNull(s string) *string {
 	return &s
 }
 
+// Cancelled is the error for an answer that the operator has ended.
+func Cancelled() *Error {
+	return &Error{Message: "the operator of this server has ended the request", Type: TypeServer, Code: "cancelled"}
+}
+
 // ErrorOf is the error for an answer of which nothing is known but its status.
 func ErrorOf(status int) *Error {
 	switch status {
