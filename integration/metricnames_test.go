@@ -1,0 +1,250 @@
+package integration
+
+import (
+	"encoding/json"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/golang-jwt/jwt/v5"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollamatest"
+)
+
+// DELETE AT MERGE, with its one use below: metrics of issue 9 that this branch lacks.
+var notYetThere = map[string][]string{
+	"gen_ai_client_operation_duration_seconds_bucket":              {"gen_ai_operation_name", "gen_ai_request_model", "error_type", "le"},
+	"gen_ai_client_operation_duration_seconds_count":               {"gen_ai_operation_name", "gen_ai_request_model", "error_type"},
+	"gen_ai_client_operation_time_to_first_chunk_seconds_bucket":   {"gen_ai_operation_name", "gen_ai_request_model", "le"},
+	"gen_ai_client_operation_time_per_output_chunk_seconds_bucket": {"gen_ai_operation_name", "gen_ai_request_model", "le"},
+	"gen_ai_client_token_usage_bucket":                             {"gen_ai_operation_name", "gen_ai_request_model", "gen_ai_token_type", "le"},
+	"gen_ai_client_token_usage_sum":                                {"gen_ai_operation_name", "gen_ai_request_model", "gen_ai_token_type"},
+	"caddy_audit_log_requests_total":                               {"outcome", "reason"},
+	"caddy_audit_log_in_flight":                                    {},
+	"caddy_audit_log_failures_total":                               {},
+	"caddy_ollama_adapter_upstream_errors_total":                   {"reason"},
+	"caddy_ollama_adapter_upstream_up":                             {},
+	"caddy_event_webhook_deliveries_total":                         {"result"},
+	"caddy_event_webhook_queue_length":                             {},
+}
+
+// TestAlarmsAndDashboardNameWhatIsThere scrapes a gateway to which everything has
+// happened that an alarm is for, at the place where the README has it serve its metrics.
+func TestAlarmsAndDashboardNameWhatIsThere(t *testing.T) {
+	there := scrapedMetrics(t)
+	maps.Copy(there, notYetThere) // DELETE AT MERGE
+	there["up"] = nil             // Prometheus' own
+	for name := range there {
+		there[name] = append(there[name], "job", "instance")
+	}
+
+	queries := alarmQueries(t)
+	maps.Copy(queries, dashboardQueries(t))
+	if len(queries) < 40 {
+		t.Errorf("there are only %d queries", len(queries))
+	}
+	for where, query := range queries {
+		selectors, grouping := promQLNames(query)
+		var labels []string // that the metrics of the query have
+		for _, s := range selectors {
+			known, ok := there[s.metric]
+			if !ok {
+				t.Errorf("%s: there is no %s", where, s.metric)
+			}
+			for _, label := range s.labels {
+				if !slices.Contains(known, label) {
+					t.Errorf("%s: %s has no label %s, only %v", where, s.metric, label, known)
+				}
+			}
+			labels = append(labels, known...)
+		}
+		for _, label := range grouping {
+			if !slices.Contains(labels, label) {
+				t.Errorf("%s: nothing in %s has a label %s", where, query, label)
+			}
+		}
+	}
+}
+
+// alarmQueries are those of the rules, by their names.
+func alarmQueries(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("../caddyfile-examples/prometheus/alerts.yml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var rules struct {
+		Groups []struct {
+			Rules []struct{ Alert, Expr string }
+		}
+	}
+	if err := yaml.Unmarshal(text, &rules); err != nil {
+		t.Fatal(err)
+	}
+	queries := make(map[string]string)
+	for _, group := range rules.Groups {
+		for _, rule := range group.Rules {
+			queries["alarm "+rule.Alert] = rule.Expr
+		}
+	}
+	return queries
+}
+
+var labelValues = regexp.MustCompile(`^label_values\((.*), (\w+)\)$`)
+
+// dashboardQueries are those of its panels and variables.
+func dashboardQueries(t *testing.T) map[string]string {
+	t.Helper()
+	text, err := os.ReadFile("../caddyfile-examples/grafana/dashboard.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ RefID, Expr string }
+		}
+		Templating struct {
+			List []struct{ Name, Type, Definition string }
+		}
+	}
+	if err := json.Unmarshal(text, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	queries := make(map[string]string)
+	for _, panel := range dashboard.Panels {
+		for _, target := range panel.Targets {
+			where := "panel " + panel.Title + " " + target.RefID
+			if _, twice := queries[where]; twice {
+				t.Errorf("there are two of %s", where)
+			}
+			queries[where] = target.Expr
+		}
+	}
+	for _, variable := range dashboard.Templating.List {
+		if variable.Type != "query" {
+			continue
+		}
+		match := labelValues.FindStringSubmatch(variable.Definition)
+		if match == nil {
+			t.Errorf("variable %s asks for %q", variable.Name, variable.Definition)
+			continue
+		}
+		queries["variable "+variable.Name] = "sum by (" + match[2] + ") (" + match[1] + ")"
+	}
+	return queries
+}
+
+// scrapedMetrics are the series of a gateway that has seen everything, as Prometheus
+// gets them: their names with the names of their labels.
+func scrapedMetrics(t *testing.T) map[string][]string {
+	t.Helper()
+	upstream := ollamatest.NewServer(ollamatest.Says("hello", "Hello", " world"))
+	t.Cleanup(upstream.Close)
+	metrics := "127.0.0.1:" + freePort(t)
+	g := startGatewayWith(t, upstream.Address(),
+		// a second throttle, with a store that is down
+		"\t\t# From OpenAI's dialect", "\t\tip_throttle {\n\t\t\tzone shared\n\t\t\trate 100/s\n\t\t\tstore redis {\n\t\t\t\taddress 127.0.0.1:"+freePort(t)+
+			"\n\t\t\t}\n\t\t}\n\n\t\t# From OpenAI's dialect",
+		"\tgrace_period 30s", "\tgrace_period 1s\n"+webhookOptions(t),
+		host, strings.NewReplacer(":9180", ":"+metrics[len("127.0.0.1:"):]).Replace(metricsSite(t))+"\n"+host)
+
+	token := tokenFor(t, "bot")
+	for _, stream := range []bool{false, true} {
+		if a := g.mustPost(g.from("127.0.0.2"), token, chatBody("hello", stream)); a.status != 200 {
+			t.Fatalf("got %d %s", a.status, a.body)
+		}
+	}
+	forged := signedToken(t, strings.Repeat("x", 48), jwt.MapClaims{
+		"sub": "bot", "iat": time.Now().Unix(), "exp": time.Now().Add(time.Minute).Unix(),
+	})
+	for range 4 { // three errors are one block
+		g.mustPost(g.from("127.0.0.3"), forged, chatBody("hello", false))
+	}
+	upstream.Close()
+	if a := g.mustPost(g.from("127.0.0.4"), token, chatBody("hello", false)); a.status < 500 {
+		t.Errorf("got %d %s from an Ollama that is gone", a.status, a.body)
+	}
+
+	found := make(map[string][]string)
+	await(t, "the metrics of a store that was lost", func() error {
+		resp, err := http.Get("http://" + metrics + "/metrics")
+		if err != nil {
+			return err
+		}
+		defer resp.Body.Close()
+		found = seriesOf(t, resp.Body)
+		if _, ok := found["caddy_ip_throttle_store_outages_total"]; !ok {
+			return io.EOF
+		}
+		return nil
+	})
+	return found
+}
+
+// seriesOf reads an exposition.
+func seriesOf(t *testing.T, text io.Reader) map[string][]string {
+	t.Helper()
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[string][]string)
+	for name, family := range families {
+		metric := family.Metric[0]
+		var labels []string
+		for _, pair := range metric.Label {
+			labels = append(labels, pair.GetName())
+		}
+		switch {
+		case metric.Histogram != nil:
+			found[name+"_bucket"] = append(slices.Clone(labels), "le")
+			found[name+"_sum"], found[name+"_count"] = labels, slices.Clone(labels)
+		case metric.Summary != nil:
+			found[name] = append(slices.Clone(labels), "quantile")
+			found[name+"_sum"], found[name+"_count"] = labels, slices.Clone(labels)
+		default:
+			found[name] = labels
+		}
+	}
+	return found
+}
+
+// metricsSite is the first one in the README of the Prometheus example.
+func metricsSite(t *testing.T) string {
+	t.Helper()
+	text, err := os.ReadFile("../caddyfile-examples/prometheus/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, ok := strings.Cut(string(text), "```caddyfile\n")
+	site, _, closed := strings.Cut(rest, "```\n")
+	if !ok || !closed {
+		t.Fatal("the README has no site any more")
+	}
+	return site
+}
+
+// webhookOptions has events sent to where nobody listens.
+func webhookOptions(t *testing.T) string {
+	t.Helper()
+	modules, err := exec.Command(binary(t), "list-modules").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(modules), "\nevents.handlers.webhook\n") {
+		return "" // DELETE AT MERGE, with what asks
+	}
+	return "\tevents {\n\t\ton ip_throttle.blocked webhook http://127.0.0.1:" + freePort(t) + "\n\t}\n"
+}
