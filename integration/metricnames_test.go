@@ -60,6 +60,7 @@ func TestAlarmsAndDashboardNameWhatIsThere(t *testing.T) {
 			known, ok := there[s.metric]
 			if !ok {
 				t.Errorf("%s: there is no %s", where, s.metric)
+				continue
 			}
 			for _, label := range s.labels {
 				if !slices.Contains(known, label) {
@@ -149,12 +150,14 @@ func dashboardQueries(t *testing.T) map[string]string {
 // gets them: their names with the names of their labels.
 func scrapedMetrics(t *testing.T) map[string][]string {
 	t.Helper()
-	upstream := ollamatest.NewServer(ollamatest.Says("hello", "Hello", " world"))
+	upstream := ollamatest.NewServer(byTopic(map[string]ollamatest.Answer{
+		"hi": {Content: []string{"Hello", " world", "!"}, Interval: 10 * time.Millisecond},
+	}))
 	t.Cleanup(upstream.Close)
 	metrics := "127.0.0.1:" + freePort(t)
 	g := startGatewayWith(t, upstream.Address(),
 		// a second throttle, with a store that is down
-		"\t\t# From OpenAI's dialect", "\t\tip_throttle {\n\t\t\tzone shared\n\t\t\trate 100/s\n\t\t\tstore redis {\n\t\t\t\taddress 127.0.0.1:"+freePort(t)+
+		"\t\t# From OpenAI's dialect", "\t\tip_throttle {\n\t\t\tzone shared\n\t\t\trate 100/s\n\t\t\tburst 100\n\t\t\tstore redis {\n\t\t\t\taddress 127.0.0.1:"+freePort(t)+
 			"\n\t\t\t}\n\t\t}\n\n\t\t# From OpenAI's dialect",
 		"\tgrace_period 30s", "\tgrace_period 1s\n"+webhookOptions(t),
 		host, strings.NewReplacer(":9180", ":"+metrics[len("127.0.0.1:"):]).Replace(metricsSite(t))+"\n"+host)

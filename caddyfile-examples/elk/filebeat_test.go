@@ -51,7 +51,7 @@ func TestFilebeatReadsEachFileOfTheLogAndNoOther(t *testing.T) {
 	input := readFilebeat(t, string(readFile(t, "filebeat.yml"))).Inputs[0]
 	var records []*record.Record
 	for range 200 {
-		records = append(records, everything()[:2]...)
+		records = append(records, everything(t)[:2]...)
 	}
 	file := writeLog(t, `{}`, records, `"roll_size":65536`)
 	folder := filepath.Dir(file)
