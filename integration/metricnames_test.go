@@ -1,9 +1,13 @@
 package integration
 
 import (
+	"context"
+	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -154,13 +158,14 @@ func scrapedMetrics(t *testing.T) map[string][]string {
 		"hi": {Content: []string{"Hello", " world", "!"}, Interval: 10 * time.Millisecond},
 	}))
 	t.Cleanup(upstream.Close)
-	metrics := "127.0.0.1:" + freePort(t)
+	port := freePort(t)
+	site, _ := metricsSites(t)
 	g := startGatewayWith(t, upstream.Address(),
 		// a second throttle, with a store that is down
 		"\t\t# From OpenAI's dialect", "\t\tip_throttle {\n\t\t\tzone shared\n\t\t\trate 100/s\n\t\t\tburst 100\n\t\t\tstore redis {\n\t\t\t\taddress 127.0.0.1:"+freePort(t)+
 			"\n\t\t\t}\n\t\t}\n\n\t\t# From OpenAI's dialect",
 		"\tgrace_period 30s", "\tgrace_period 1s\n"+webhookOptions(t),
-		host, strings.NewReplacer(":9180", ":"+metrics[len("127.0.0.1:"):]).Replace(metricsSite(t))+"\n"+host)
+		host, strings.ReplaceAll(site, "9180", port)+"\n"+host)
 
 	token := tokenFor(t, "bot")
 	for _, stream := range []bool{false, true} {
@@ -181,14 +186,14 @@ func scrapedMetrics(t *testing.T) map[string][]string {
 
 	found := make(map[string][]string)
 	await(t, "the metrics of a store that was lost", func() error {
-		resp, err := http.Get("http://" + metrics + "/metrics")
+		resp, err := http.Get("http://127.0.0.1:" + port + "/metrics")
 		if err != nil {
 			return err
 		}
 		defer resp.Body.Close()
 		found = seriesOf(t, resp.Body)
 		if _, ok := found["caddy_ip_throttle_store_outages_total"]; !ok {
-			return io.EOF
+			return errors.New("there are none yet")
 		}
 		return nil
 	})
@@ -224,19 +229,51 @@ func seriesOf(t *testing.T, text io.Reader) map[string][]string {
 	return found
 }
 
-// metricsSite is the first one in the README of the Prometheus example.
-func metricsSite(t *testing.T) string {
+// metricsSites are those in the README of the Prometheus example: one for this host, and
+// one for others.
+func metricsSites(t *testing.T) (here, elsewhere string) {
 	t.Helper()
 	text, err := os.ReadFile("../caddyfile-examples/prometheus/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, ok := strings.Cut(string(text), "```caddyfile\n")
-	site, _, closed := strings.Cut(rest, "```\n")
-	if !ok || !closed {
-		t.Fatal("the README has no site any more")
+	blocks := strings.Split(string(text), "```caddyfile\n")
+	if len(blocks) != 3 {
+		t.Fatalf("the README has %d sites, want 2", len(blocks)-1)
 	}
-	return site
+	here, _, _ = strings.Cut(blocks[1], "```\n")
+	elsewhere, _, _ = strings.Cut(blocks[2], "```\n")
+	return here, elsewhere
+}
+
+func TestMetricsAreOnlyForThoseWithACertificate(t *testing.T) {
+	_, site := metricsSites(t)
+	g := prepareGateway(t, scripted(t).Address())
+	port := freePort(t)
+	g.caddyfile += strings.NewReplacer("/etc/caddy-ollama", g.dir, host+":9180 {", host+":"+port+" {\n\tbind 127.0.0.1").Replace(site)
+	g.writeConfig(g.caddyfile)
+	g.process = startProcess(t, g.dir, "run", "--config", g.configFile(), "--adapter", "caddyfile")
+	g.awaitListening(t, "127.0.0.1:"+port)
+
+	ask := func(config *tls.Config) (*http.Response, error) {
+		client := g.clientWith("127.0.0.2", config)
+		client.Transport.(*http.Transport).DialContext = func(ctx context.Context, network, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, "127.0.0.1:"+port)
+		}
+		return client.Get("https://" + host + ":" + port + "/metrics")
+	}
+	resp, err := ask(&tls.Config{RootCAs: g.ca.pool(), Certificates: []tls.Certificate{g.client}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if found := seriesOf(t, resp.Body); found["caddy_ip_throttle_in_flight"] == nil {
+		t.Errorf("with a certificate there are %d metrics, and none of the gateway's", len(found))
+	}
+	if resp, err := ask(&tls.Config{RootCAs: g.ca.pool()}); err == nil {
+		resp.Body.Close()
+		t.Errorf("without a certificate: %s", resp.Status)
+	}
 }
 
 // webhookOptions has events sent to where nobody listens.
