@@ -120,7 +120,10 @@ func dashboardQueries(t *testing.T) map[string]string {
 			Targets []struct{ RefID, Expr string }
 		}
 		Templating struct {
-			List []struct{ Name, Type, Definition string }
+			List []struct {
+				Name, Type string
+				Query      any
+			}
 		}
 	}
 	if err := json.Unmarshal(text, &dashboard); err != nil {
@@ -140,9 +143,10 @@ func dashboardQueries(t *testing.T) map[string]string {
 		if variable.Type != "query" {
 			continue
 		}
-		match := labelValues.FindStringSubmatch(variable.Definition)
+		query := variable.Query.(map[string]any)["query"].(string)
+		match := labelValues.FindStringSubmatch(query)
 		if match == nil {
-			t.Errorf("variable %s asks for %q", variable.Name, variable.Definition)
+			t.Errorf("variable %s asks for %q", variable.Name, query)
 			continue
 		}
 		queries["variable "+variable.Name] = "sum by (" + match[2] + ") (" + match[1] + ")"
