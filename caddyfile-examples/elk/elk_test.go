@@ -15,6 +15,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -311,16 +312,26 @@ func TestTheFilesFitTogether(t *testing.T) {
 	}
 }
 
-// writeLog writes the records into a log of audit_file, which is closed then.
-func writeLog(t *testing.T, encoderConfig string, records []*record.Record, options ...string) (file string) {
+// writeLog writes the records into a log of audit_file, and closes it.
+func writeLog(t *testing.T, encoderConfig string, records []*record.Record) (file string) {
+	t.Helper()
+	log := openLog(t, encoderConfig)
+	defer log.close()
+	log.write(t, records)
+	return log.file
+}
+
+// openLog is a log of audit_file as Caddy has it.
+func openLog(t *testing.T, encoderConfig string, options ...string) *log {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-	defer cancel()
+	end := sync.OnceFunc(cancel)
+	t.Cleanup(end)
 	encoder, err := ctx.LoadModuleByID("caddy.logging.encoders.ecs", []byte(encoderConfig))
 	if err != nil {
 		t.Fatal(err)
 	}
-	file = filepath.Join(t.TempDir(), "audit.log")
+	file := filepath.Join(t.TempDir(), "audit.log")
 	config := fmt.Sprintf(`{"filename":%q%s}`, file, strings.Join(append([]string{""}, options...), ","))
 	module, err := ctx.LoadModuleByID("caddy.logging.writers.audit_file", []byte(config))
 	if err != nil {
@@ -330,18 +341,29 @@ func writeLog(t *testing.T, encoderConfig string, records []*record.Record, opti
 	if err != nil {
 		t.Fatal(err)
 	}
+	return &log{file, encoder.(zapcore.Encoder), writer, end}
+}
+
+type log struct {
+	file    string
+	encoder zapcore.Encoder
+	writer  io.Writer
+	close   func()
+}
+
+func (l *log) write(t *testing.T, records []*record.Record) {
+	t.Helper()
 	for i, r := range records {
-		line, err := encoder.(zapcore.Encoder).EncodeEntry(
+		line, err := l.encoder.EncodeEntry(
 			zapcore.Entry{Time: r.Start, LoggerName: "http.handlers.audit_log", Message: "request"},
 			[]zapcore.Field{zap.Inline(r), zap.String("event.id", fmt.Sprintf("id-%d", i))})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, err := writer.Write(line.Bytes()); err != nil {
+		if _, err := l.writer.Write(line.Bytes()); err != nil {
 			t.Fatal(err)
 		}
 	}
-	return file
 }
 
 // readLog reads the lines of a file, be it compressed or not.
