@@ -245,10 +245,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return err
 	}
 	ctx, rec := record.Ensure(r.Context())
-	defer func() { // deferred, because an answer that breaks off ends in a panic
-		countFailure(rec, err)
-		rec.UpstreamTurns = upstreams.take()
-	}()
+	defer func() { upstreams.end(rec, err) }() // an answer that breaks off ends in a panic
 	return serve(w, r.WithContext(ctx), next)
 }
 

@@ -44,17 +44,26 @@ func registerMetrics(registry *prometheus.Registry) error {
 	return nil
 }
 
-// countFailure counts a request that has ended, if that was the upstream's fault: the
-// record tells, or else the status that Caddy has given it.
-func countFailure(rec *record.Record, err error) {
-	switch rec.Reason {
-	case record.UpstreamError, record.UpstreamStalled:
-		upstreamErrorsTotal.WithLabelValues(rec.Reason).Inc()
-	case "":
-		if unanswered(err) {
-			upstreamErrorsTotal.WithLabelValues(record.UpstreamError).Inc()
-		}
+// upstreamFailure is the reason of a request that the upstream has failed, empty of all
+// others: the record tells, or else the status that Caddy has given it.
+func upstreamFailure(rec *record.Record, err error) string {
+	switch {
+	case rec.Reason == record.UpstreamError, rec.Reason == record.UpstreamStalled:
+		return rec.Reason
+	case rec.Reason == "" && unanswered(err):
+		return record.UpstreamError
 	}
+	return ""
+}
+
+// end counts a request that has ended, if that was the upstream's fault, and lets its
+// record tell of the upstreams' turns.
+func (s *sights) end(rec *record.Record, err error) {
+	failure := upstreamFailure(rec, err)
+	if failure != "" {
+		upstreamErrorsTotal.WithLabelValues(failure).Inc()
+	}
+	rec.UpstreamTurns = s.take(failure != "")
 }
 
 // sights is which upstreams are down, by what requests have seen of them.
@@ -98,10 +107,15 @@ func (s *sights) turn(t record.UpstreamTurn) {
 	}
 }
 
-// take returns the turns that nobody has told yet.
-func (s *sights) take() []record.UpstreamTurn {
+// take returns the turns that nobody has told yet. That an upstream is down is for a
+// request to tell that has failed for it, not for one that ends well at the same time.
+func (s *sights) take(failed bool) []record.UpstreamTurn {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	n := len(s.turns)
+	if n == 0 || !failed && !s.turns[n-1].Up {
+		return nil
+	}
 	turns := s.turns
 	s.turns = nil
 	return turns

@@ -34,11 +34,55 @@ func TestAnUpstreamTurnsOnlyOnce(t *testing.T) {
 			for _, seen := range test.seen {
 				s.note(seen.Address, seen.Up)
 			}
-			if got := s.take(); !slices.Equal(got, test.want) {
+			if got := s.take(true); !slices.Equal(got, test.want) {
 				t.Errorf("it turned %v, want %v", got, test.want)
 			}
-			if again := s.take(); again != nil {
+			if again := s.take(true); again != nil {
 				t.Errorf("and again: %v", again)
+			}
+		})
+	}
+}
+
+// An alarm that an upstream is down must not come with the record of a success.
+func TestWhoTellsOfAnUpstreamsTurn(t *testing.T) {
+	s := new(sights)
+	s.note("a", false)
+	if turns := s.take(false); turns != nil {
+		t.Errorf("a request that went well tells of %v", turns)
+	}
+	s.note("b", false)
+	if turns := s.take(true); len(turns) != 2 {
+		t.Errorf("one that failed tells of %v", turns)
+	}
+	s.note("a", true)
+	if turns := s.take(false); len(turns) != 1 || !turns[0].Up {
+		t.Errorf("one that went well again tells of %v", turns)
+	}
+}
+
+func TestWhichFailuresAreTheUpstreams(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		reason string
+		status int
+		want   string
+	}{
+		{"what the record calls so", record.UpstreamStalled, 0, record.UpstreamStalled},
+		{"a proxy that reaches nobody", "", http.StatusBadGateway, record.UpstreamError},
+		{"a request that went well", "", 0, ""},
+		{"a request that was wrong", "", http.StatusBadRequest, ""},
+		{"a mistake of ours", "", http.StatusInternalServerError, ""},
+		{"a client that left while nobody was reached", record.ClientGone, http.StatusBadGateway, ""},
+		{"a gateway that stops", record.ShuttingDown, http.StatusServiceUnavailable, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var err error
+			if test.status != 0 {
+				err = caddyhttp.Error(test.status, errors.New("failed"))
+			}
+			if got := upstreamFailure(&record.Record{Reason: test.reason}, err); got != test.want {
+				t.Errorf("it is %q, want %q", got, test.want)
 			}
 		})
 	}

@@ -50,6 +50,7 @@ func full() *record.Record {
 		RequestID: "0191f0c4-1111-7000-8000-000000000000", Method: "POST", Path: "/v1/chat/completions", Status: 200,
 		HTTPVersion: "2.0", UserAgent: "openai-python/1.0",
 		SourceIP: "192.0.2.1", UserID: "clawdbot", QueueWait: time.Millisecond,
+		TraceID: "4bf92f3577b34da6a3ce929d0e0e4736", SpanID: "00f067aa0ba902b7",
 		ClientSubject: "CN=clawdbot", ClientFingerprint: strings.Repeat("AB", 32),
 		Operation: "chat", Provider: "ollama", RequestModel: "qwen3", ResponseModel: "qwen3:32b", Stream: true,
 		Usage: &record.Usage{InputTokens: 7, OutputTokens: 9}, FinishReasons: []string{"stop"},
