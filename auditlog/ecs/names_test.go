@@ -104,7 +104,7 @@ func TestEveryFieldOfARecordIsPublishedOrDocumented(t *testing.T) {
 	// and nothing that a record can say is missing from these
 	r := reflect.TypeFor[record.Record]()
 	for i := range r.NumField() {
-		if reflect.ValueOf(*full()).Field(i).IsZero() {
+		if r.Field(i).IsExported() && reflect.ValueOf(*full()).Field(i).IsZero() {
 			t.Errorf("no record of the test has a %s", r.Field(i).Name)
 		}
 	}
