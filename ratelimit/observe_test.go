@@ -53,6 +53,7 @@ caddy_ip_throttle_in_flight{zone="measured"} 1
 # HELP caddy_ip_throttle_requests_total Requests by what became of them.
 # TYPE caddy_ip_throttle_requests_total counter
 caddy_ip_throttle_requests_total{verdict="blocked",zone="measured"} 1
+caddy_ip_throttle_requests_total{verdict="cancelled",zone="measured"} 0
 caddy_ip_throttle_requests_total{verdict="client_gone",zone="measured"} 0
 caddy_ip_throttle_requests_total{verdict="client_over_capacity",zone="measured"} 1
 caddy_ip_throttle_requests_total{verdict="exempt",zone="measured"} 1
