@@ -207,6 +207,33 @@ func TestWithoutAConfigurationNobodyIsTold(t *testing.T) {
 	}
 }
 
+// Caddy ends a configuration first, and its modules after that.
+func TestAConfigurationThatHasEndedIsNotInForce(t *testing.T) {
+	var all configurations
+	old, end := caddy.NewContext(installation(t, t.TempDir()))
+	young := newContext(t)
+	first, err := all.join(old)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := all.join(young)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if all.inForce() != first {
+		t.Error("the older is not in force")
+	}
+	end()
+	if all.inForce() != second {
+		t.Error("the one that has ended is in force")
+	}
+	all.leave(first)
+	all.leave(second)
+	if all.inForce() != nil {
+		t.Error("there is one in force when none is left")
+	}
+}
+
 func TestAFailureOfTheAuditFileIsToldOnce(t *testing.T) {
 	noFailure(t)
 	countAnew(t)

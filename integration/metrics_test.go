@@ -10,6 +10,7 @@ import (
 
 	"github.com/golang-jwt/jwt/v5"
 
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollamatest"
 )
 
@@ -58,7 +59,8 @@ func (s series) expect(t *testing.T, want series) {
 // nothing of it.
 func TestWhatAScrapeTellsOfRequests(t *testing.T) {
 	t.Parallel()
-	upstream := ollamatest.NewServer(ollamatest.Says("hello", "Hello", " world"))
+	said := ollamatest.Answer{Content: []string{"Hello", " wide", " world"}, Interval: 100 * time.Millisecond} // or it would be one chunk
+	upstream := ollamatest.NewServer(ollamatest.Model{Name: "hello", Answer: func(ollama.ChatRequest) ollamatest.Answer { return said }})
 	t.Cleanup(upstream.Close)
 	g := startGateway(t, upstream.Address())
 	if s := g.scrape(t); s.of("caddy_ollama_adapter_upstream_up") != 0 || s["caddy_audit_log_in_flight"] != 0 {
@@ -105,7 +107,7 @@ func TestWhatAScrapeTellsOfRequests(t *testing.T) {
 		`gen_ai_client_operation_time_per_output_chunk_seconds_count{` + chat + `}`:                                                              1,
 		`gen_ai_client_token_usage_count{` + chat + `,gen_ai_token_type="input"}`:                                                                2,
 		`gen_ai_client_token_usage_count{` + chat + `,gen_ai_token_type="output"}`:                                                               2,
-		`gen_ai_client_token_usage_sum{` + chat + `,gen_ai_token_type="output"}`:                                                                 4,
+		`gen_ai_client_token_usage_sum{` + chat + `,gen_ai_token_type="output"}`:                                                                 6,
 	})
 	for text := range s {
 		for _, client := range []string{"127.0.0.2", "127.0.0.3", "clawdbot", "invented", `"bot"`} {

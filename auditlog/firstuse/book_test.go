@@ -21,7 +21,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // shelf is a storage in memory.
 type shelf struct {
-	lock sync.Mutex // of the lock that users take
+	lock chan struct{} // what users lock; a bubble's time goes on while they wait for it
 
 	mu    sync.Mutex
 	value []byte
@@ -52,8 +52,11 @@ func (s *shelf) Store(_ context.Context, _ string, value []byte) error {
 	return s.fails
 }
 
-func (s *shelf) Lock(context.Context, string) error   { s.lock.Lock(); return nil }
-func (s *shelf) Unlock(context.Context, string) error { s.lock.Unlock(); return nil }
+func (s *shelf) Lock(context.Context, string) error   { s.lock <- struct{}{}; return nil }
+func (s *shelf) Unlock(context.Context, string) error { <-s.lock; return nil }
+
+// newShelf is made within the bubble.
+func newShelf() *shelf { return &shelf{lock: make(chan struct{}, 1)} }
 
 // seen is what a book has told.
 type seen struct {
@@ -86,7 +89,7 @@ func (s *seen) expect(t *testing.T, first ...string) {
 
 func TestANameIsNewOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		storage, told := new(shelf), new(seen)
+		storage, told := newShelf(), new(seen)
 		book := firstuse.New("k", 10)
 		for range 3 {
 			told.visit(book, storage, "A")
@@ -106,7 +109,8 @@ func TestANameIsNewOnce(t *testing.T) {
 
 func TestGatewaysThatShareAStorageAgree(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		storage, told := new(shelf), new(seen)
+		storage, told := newShelf(), new(seen)
+		storage.slow = time.Second // so that all read before the first writes
 		var all sync.WaitGroup
 		for range 8 {
 			book := firstuse.New("k", 1000)
@@ -115,6 +119,7 @@ func TestGatewaysThatShareAStorageAgree(t *testing.T) {
 			}
 		}
 		all.Wait()
+		time.Sleep(time.Hour)
 		synctest.Wait()
 		slices.Sort(told.first)
 		if len(told.first) != 50 || len(slices.Compact(told.first)) != 50 || told.failed != 0 {
@@ -128,7 +133,7 @@ func TestGatewaysThatShareAStorageAgree(t *testing.T) {
 
 func TestOnlySoManyAreRemembered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		storage, told := new(shelf), new(seen)
+		storage, told := newShelf(), new(seen)
 		book := firstuse.New("k", 3)
 		for n := range 500 {
 			told.visit(book, storage, fmt.Sprint(n))
@@ -146,7 +151,8 @@ func TestOnlySoManyAreRemembered(t *testing.T) {
 
 func TestAStorageThatFailsHidesNoAlarm(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		storage, told := &shelf{fails: errors.New("broken")}, new(seen)
+		storage, told := newShelf(), new(seen)
+		storage.fails = errors.New("broken")
 		book := firstuse.New("k", 10)
 		for range 3 {
 			told.visit(book, storage, "A")
@@ -165,7 +171,8 @@ func TestAStorageThatFailsHidesNoAlarm(t *testing.T) {
 // Nobody waits for the storage, and what waits for it is bounded.
 func TestASlowStorageKeepsNobodyWaiting(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		storage, told := &shelf{slow: time.Second}, new(seen)
+		storage, told := newShelf(), new(seen)
+		storage.slow = time.Second
 		book := firstuse.New("k", 10_000)
 		began := time.Now()
 		for n := range 5000 {
@@ -184,7 +191,8 @@ func TestASlowStorageKeepsNobodyWaiting(t *testing.T) {
 
 func TestWhatIsNotOursInTheStorageIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		storage, told := &shelf{value: []byte("X\r\n\n  A")}, new(seen)
+		storage, told := newShelf(), new(seen)
+		storage.value = []byte("X\r\n\n  A")
 		book := firstuse.New("k", 10)
 		told.visit(book, storage, "A")
 		told.visit(book, storage, "B")
