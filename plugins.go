@@ -5,6 +5,7 @@ package caddyollama
 import (
 	_ "github.com/gateway18789/caddy-ollama/auditlog"
 	_ "github.com/gateway18789/caddy-ollama/auditlog/ecs"
+	_ "github.com/gateway18789/caddy-ollama/cmd/ollamadoctor"
 	_ "github.com/gateway18789/caddy-ollama/cmd/ollamagateway"
 	_ "github.com/gateway18789/caddy-ollama/jwtauth"
 	_ "github.com/gateway18789/caddy-ollama/ollamaadapter"
