@@ -1,7 +1,9 @@
 package ollamadoctor
 
 import (
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"maps"
@@ -39,6 +41,14 @@ type config struct {
 		HTTP struct {
 			Servers map[string]server `json:"servers"`
 		} `json:"http"`
+		TLS struct {
+			Certificates struct {
+				Files []struct {
+					Certificate string   `json:"certificate"`
+					Tags        []string `json:"tags"`
+				} `json:"load_files"`
+			} `json:"certificates"`
+		} `json:"tls"`
 	} `json:"apps"`
 }
 
@@ -46,6 +56,9 @@ type server struct {
 	Listen   []string `json:"listen"`
 	Routes   []route  `json:"routes"`
 	Policies []struct {
+		Selection struct {
+			AnyTag []string `json:"any_tag"`
+		} `json:"certificate_selection"`
 		ClientAuthentication struct {
 			CA struct {
 				PEMFiles []string `json:"pem_files"`
@@ -208,14 +221,41 @@ func (s site) address() string {
 	return ""
 }
 
-// name is a name of the site that a certificate can have.
-func (s site) name() string {
+// nameOf is a name by which clients know a site: one of its own, or if it takes every
+// name, one of its certificate.
+func (c config) nameOf(s site) string {
 	for _, host := range s.hosts {
 		if !strings.ContainsAny(host, "*{") {
 			return host
 		}
 	}
+	for _, file := range c.Apps.TLS.Certificates.Files {
+		certificate, err := os.ReadFile(file.Certificate)
+		if err != nil || !s.selects(file.Tags) {
+			continue // the gateway itself says so louder
+		}
+		block, _ := pem.Decode(certificate)
+		if block == nil {
+			continue
+		}
+		leaf, err := x509.ParseCertificate(block.Bytes)
+		if err == nil && len(leaf.DNSNames) > 0 {
+			return leaf.DNSNames[0]
+		}
+	}
 	return "localhost"
+}
+
+// selects reports whether the site's server uses a certificate with these tags.
+func (s site) selects(tags []string) bool {
+	for _, policy := range s.server.Policies {
+		for _, tag := range policy.Selection.AnyTag {
+			if slices.Contains(tags, tag) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // upstreams are where the first reverse_proxy goes, behind the adapter or the minter.

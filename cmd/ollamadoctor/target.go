@@ -50,7 +50,10 @@ func (o options) patient(stdin io.Reader) (*checkup.Patient, error) {
 			return nil, err
 		}
 		port := cmp.Or(u.Port(), "443")
-		p.GatewayName, p.GatewayAddress = u.Hostname(), net.JoinHostPort(u.Hostname(), port)
+		p.GatewayName = u.Hostname()
+		if p.GatewayAddress == "" { // the configuration's is on this host, and surer than the DNS
+			p.GatewayAddress = net.JoinHostPort(u.Hostname(), port)
+		}
 	}
 	if o.connect != "" {
 		if _, _, err := net.SplitHostPort(o.connect); err != nil {
@@ -110,7 +113,7 @@ func (o options) fromConfig(p *checkup.Patient, files *tlsFiles) (site, error) {
 		return s, fmt.Errorf("%s: %w", o.config, err)
 	}
 	p.Configured = facts
-	p.GatewayAddress, p.GatewayName = s.address(), s.name()
+	p.GatewayAddress, p.GatewayName = s.address(), c.nameOf(s)
 	if files.cas == nil {
 		files.cas, files.system = s.clientCAs(), true
 	}

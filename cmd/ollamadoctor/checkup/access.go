@@ -33,6 +33,8 @@ func verdictOf(r *Reply) verdict {
 		return badToken
 	case r.Status == http.StatusUnauthorized:
 		return noToken
+	case r.Status == http.StatusForbidden && r.Header.Get("Via") != "" && r.Body == "":
+		return passed // it is Ollama that refuses so who comes under another name
 	case r.Status == http.StatusForbidden && again:
 		return blockedClient
 	case r.Status == http.StatusForbidden:

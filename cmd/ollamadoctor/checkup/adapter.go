@@ -58,8 +58,8 @@ func unanswered(p *Patient, reply *Reply) Finding {
 	case strings.Contains(reply.Body, `"model_not_found"`):
 		return said.because("The model is not installed, or `models` of ollama_adapter or the token's models_claim does not list it.",
 			"`ollama pull` it, or list it; `GET /v1/models` shows what this client may ask for.")
-	case reply.Status == http.StatusNotFound:
-		return said.because("ollama_adapter is missing, so the path reaches a server that does not know it.",
+	case reply.Status == http.StatusNotFound, reply.Status == http.StatusForbidden:
+		return said.because("ollama_adapter is missing, so the request reaches Ollama as it is, which does not know the path or the host's name.",
 			"Put ollama_adapter before reverse_proxy in the site's route.")
 	case reply.Status == http.StatusBadGateway:
 		return said.because("Ollama is not where reverse_proxy looks for it, or fails (out of memory, perhaps).",

@@ -172,8 +172,11 @@ func checkNoCertificate(ctx context.Context, p *Patient) Finding {
 
 // about is a duration as people say it.
 func about(d time.Duration) string {
-	if d >= 48*time.Hour {
+	switch {
+	case d >= 48*time.Hour:
 		return fmt.Sprintf("%d days", d/(24*time.Hour))
+	case d >= time.Hour:
+		return fmt.Sprintf("%dh", d/time.Hour)
 	}
 	return d.Round(time.Second).String()
 }
