@@ -104,11 +104,11 @@ func checkClock(ctx context.Context, p *Patient) Finding {
 	if err != nil {
 		return failed("no answer: %v", err).because("The gateway hangs.", "Look at its log.")
 	}
-	skew, ok1 := skewOf(reply)
+	skew, dated := skewOf(reply)
 	cause := "One of the two clocks is not set by NTP, and tokens live by the clock: they seem to have expired, or to come from the future."
 	remedy := "Set both by NTP (`timedatectl set-ntp true`); until then a `leeway` in jwt_auth bridges up to 30s."
 	switch {
-	case !ok1:
+	case !dated:
 		return skipped("the gateway's answer has no date")
 	case skew.Abs() > skewToFail:
 		return failed("the gateway's clock is %s", offBy(skew)).because(cause, remedy)
@@ -126,7 +126,11 @@ func skewOf(reply *Reply) (time.Duration, bool) {
 		return 0, false
 	}
 	middle := reply.Sent.Add(reply.Came.Sub(reply.Sent) / 2)
-	return date.Add(500 * time.Millisecond).Sub(middle).Round(time.Second), true
+	skew := date.Add(500 * time.Millisecond).Sub(middle)
+	if skew.Abs() <= time.Second {
+		return 0, true // nobody can tell
+	}
+	return skew.Round(time.Second), true
 }
 
 func offBy(skew time.Duration) string {
