@@ -185,7 +185,9 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 		skips  []string                      // steps that are not taken for it
 	}{
 		{name: "Ollama is not running",
-			sick:  func(t *testing.T, c *clinic) { c.change("reverse_proxy "+dialled(c), "reverse_proxy "+"127.0.0.1:"+freePort(t)) },
+			sick: func(t *testing.T, c *clinic) {
+				c.change("reverse_proxy "+dialled(c), "reverse_proxy "+"127.0.0.1:"+freePort(t))
+			},
 			step:  "ollama",
 			says:  []string{"nothing listens", "not running", "systemctl start ollama"},
 			skips: []string{"model", "loaded", "context", "adapter"}},
@@ -257,7 +259,9 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 			},
 			step: "server certificate", says: []string{"speaks no TLS", "http://"}},
 		{name: "plain http is not redirected",
-			sick: func(t *testing.T, c *clinic) { c.change("listener_wrappers {\n\t\t\thttp_redirect\n\t\t\ttls\n\t\t}", "") },
+			sick: func(t *testing.T, c *clinic) {
+				c.change("listener_wrappers {\n\t\t\thttp_redirect\n\t\t\ttls\n\t\t}", "")
+			},
 			step: "redirect", says: []string{"refused, not sent to https", "http_redirect"}},
 		{name: "no client certificate is given",
 			sick: func(t *testing.T, c *clinic) { c.args = c.args[:2] },

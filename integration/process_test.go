@@ -23,7 +23,14 @@ type process struct {
 // startProcess runs the gateway's binary until the test ends. Its home is dir.
 func startProcess(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
+	return startProcessWith(t, nil, dir, args...)
+}
+
+// startProcessWith is startProcess with open files, from file descriptor 3 on.
+func startProcessWith(t *testing.T, files []*os.File, dir string, args ...string) *process {
+	t.Helper()
 	p := &process{cmd: gatewayCommand(t, dir, args...), exited: make(chan struct{})}
+	p.cmd.ExtraFiles = files
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
