@@ -7,6 +7,7 @@ import (
 	_ "github.com/gateway18789/caddy-ollama/auditlog/console"
 	_ "github.com/gateway18789/caddy-ollama/auditlog/ecs"
 	_ "github.com/gateway18789/caddy-ollama/auditlog/webhook"
+	_ "github.com/gateway18789/caddy-ollama/cmd/ollamadoctor"
 	_ "github.com/gateway18789/caddy-ollama/cmd/ollamagateway"
 	_ "github.com/gateway18789/caddy-ollama/jwtauth"
 	_ "github.com/gateway18789/caddy-ollama/ollamaadapter"

@@ -24,7 +24,15 @@ type process struct {
 // startProcess runs the gateway's binary until the test ends. Its home is dir.
 func startProcess(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
-	return startCommand(t, gatewayCommand(t, dir, args...))
+	return startProcessWith(t, nil, dir, args...)
+}
+
+// startProcessWith is startProcess with open files, from file descriptor 3 on.
+func startProcessWith(t *testing.T, files []*os.File, dir string, args ...string) *process {
+	t.Helper()
+	cmd := gatewayCommand(t, dir, args...)
+	cmd.ExtraFiles = files
+	return startCommand(t, cmd)
 }
 
 // startCommand runs the command until the test ends.

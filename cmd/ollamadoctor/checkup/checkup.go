@@ -1,0 +1,135 @@
+// Package checkup examines a gateway and the Ollama behind it, step by step, and says
+// of each fault what its likely cause is and what to do. It knows nothing of files and
+// sockets: those it asks through the interfaces of a Patient.
+package checkup
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Status of a step.
+type Status string
+
+const (
+	OK      Status = "ok"
+	Warning Status = "warning" // works, but not as well as it could
+	Failed  Status = "failed"
+	Skipped Status = "skipped" // nobody looked
+)
+
+// Finding is what a step comes to.
+type Finding struct {
+	Status Status `json:"status"`
+	Text   string `json:"finding"`
+	// Cause is the likely one, Remedy what to do about it: a sentence each.
+	Cause  string `json:"cause,omitempty"`
+	Remedy string `json:"remedy,omitempty"`
+}
+
+// Step is a part of the examination.
+type Step struct {
+	Name string `json:"step"`
+	Finding
+}
+
+// step is a Step that is still to be taken. It is skipped if one that it needs has
+// failed, or was itself skipped for that.
+type step struct {
+	name   string
+	needs  []string
+	within time.Duration
+	look   func(context.Context, *Patient) Finding
+}
+
+// steps are in an order in which the first failure is the one to look at first.
+var steps = []step{
+	{"ollama", nil, short, checkOllama},
+	{"model", []string{"ollama"}, short, checkModel},
+	{"loaded", []string{"model"}, short, checkLoaded},
+	{"context", []string{"model"}, short, checkContext},
+	{"exposure", nil, short, checkExposure},
+	{"gateway", nil, short, checkReachable},
+	{"server certificate", []string{"gateway"}, short, checkServerCertificate},
+	{"redirect", []string{"gateway"}, short, checkRedirect},
+	{"client certificate", []string{"server certificate"}, short, checkClientCertificate},
+	{"no certificate", []string{"server certificate"}, short, checkNoCertificate},
+	{"address", []string{"client certificate"}, short, checkAddress},
+	{"clock", []string{"client certificate"}, short, checkClock},
+	{"token", []string{"address"}, short, checkToken},
+	{"no token", []string{"token"}, short, checkNoToken},
+	{"rate headers", []string{"address"}, short, checkRateHeaders},
+	{"adapter", []string{"model", "token"}, long, checkAdapter},
+	{"audit", []string{"client certificate"}, short, checkAudit},
+}
+
+// How long a step may take. The long one is for a model that is loaded first.
+const (
+	short = 10 * time.Second
+	long  = 300 * time.Second
+)
+
+// Names are the names of all steps, in their order.
+func Names() (names []string) {
+	for _, s := range steps {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// Examine takes all steps, and tells of each as it is done.
+func Examine(ctx context.Context, p *Patient, tell func(Step)) []Step {
+	var taken []Step
+	blocked := make(map[string]string) // steps that failed or wait for one: which one
+	for _, s := range steps {
+		taken = append(taken, Step{s.name, s.take(ctx, p, blocked)})
+		tell(taken[len(taken)-1])
+	}
+	return taken
+}
+
+func (s step) take(ctx context.Context, p *Patient, blocked map[string]string) Finding {
+	for _, needed := range s.needs {
+		if failed, ok := blocked[needed]; ok {
+			blocked[s.name] = failed
+			return skipped("until %q is mended", failed)
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.within)
+	defer cancel()
+	found := s.look(ctx, p)
+	if found.Status == Failed {
+		blocked[s.name] = s.name
+	}
+	return found
+}
+
+// Sound reports whether no step has failed.
+func Sound(taken []Step) bool {
+	return !slices.ContainsFunc(taken, func(s Step) bool { return s.Status == Failed })
+}
+
+func ok(format string, args ...any) Finding {
+	return Finding{Status: OK, Text: fmt.Sprintf(format, args...)}
+}
+
+func skipped(format string, args ...any) Finding {
+	return Finding{Status: Skipped, Text: fmt.Sprintf(format, args...)}
+}
+
+// failed and warning are to be completed with because.
+func failed(format string, args ...any) Finding {
+	return Finding{Status: Failed, Text: fmt.Sprintf(format, args...)}
+}
+
+func warning(format string, args ...any) Finding {
+	return Finding{Status: Warning, Text: fmt.Sprintf(format, args...)}
+}
+
+// because completes a finding.
+func (f Finding) because(cause, remedy string) Finding {
+	f.Cause, f.Remedy = cause, remedy
+	return f
+}

@@ -1,0 +1,362 @@
+package checkup
+
+import (
+	"context"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
+)
+
+var now = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+
+// world plays everything that is examined. What is not set is well.
+type world struct {
+	version               string
+	versionErr            error
+	installed, running    []ollama.Tag
+	installedErr, showErr error
+	context               int
+
+	connectErr, handshakeErr, trustErr error
+	leaf                               *x509.Certificate
+	plain                              *Reply
+	plainErr                           error
+	models, bare, chat                 *Reply
+	modelsErr, bareErr, chatErr        error
+
+	listeners []netip.AddrPort
+	answers   string // the address at which somebody does
+	recorded  bool
+	logErr    error
+
+	asked []string // the requests, in their order
+}
+
+func (w *world) Version(context.Context) (string, error)         { return w.version, w.versionErr }
+func (w *world) Installed(context.Context) ([]ollama.Tag, error) { return w.installed, w.installedErr }
+func (w *world) Running(context.Context) ([]ollama.Tag, error)   { return w.running, nil }
+func (w *world) Show(context.Context, string) (*ollama.Show, error) {
+	return &ollama.Show{ModelInfo: map[string]jsontext.Value{"llama.context_length": jsontext.Value(fmt.Sprint(w.context))}}, w.showErr
+}
+func (w *world) Connect(context.Context) error { return w.connectErr }
+func (w *world) Handshake(context.Context) ([]*x509.Certificate, error) {
+	return []*x509.Certificate{w.leaf}, w.handshakeErr
+}
+func (w *world) Trust([]*x509.Certificate) error         { return w.trustErr }
+func (w *world) Plainly(context.Context) (*Reply, error) { return w.plain, w.plainErr }
+func (w *world) Models(_ context.Context, c Credentials) (*Reply, error) {
+	w.asked = append(w.asked, fmt.Sprintf("models, certificate %t, token %t", c.Certificate, c.Token))
+	switch {
+	case !c.Certificate:
+		return w.bare, w.bareErr
+	case !c.Token:
+		return reply(401, "", "Www-Authenticate", `Bearer realm="caddy-ollama"`), nil
+	}
+	return w.models, w.modelsErr
+}
+func (w *world) Chat(_ context.Context, model string) (*Reply, error) {
+	w.asked = append(w.asked, "chat with "+model)
+	return w.chat, w.chatErr
+}
+func (w *world) Now() time.Time                       { return now }
+func (w *world) Listeners() ([]netip.AddrPort, error) { return w.listeners, nil }
+func (w *world) Answers(_ context.Context, address string) bool {
+	return address == w.answers
+}
+func (w *world) LogHas(context.Context, string, string) (bool, error) { return w.recorded, w.logErr }
+
+// reply is an answer with headers: name, value, name, value …
+func reply(status int, body string, headers ...string) *Reply {
+	r := &Reply{Status: status, Body: body, Header: http.Header{}, Sent: now, Came: now}
+	r.Header.Set("Date", now.Format(http.TimeFormat))
+	r.Header.Set("X-Request-Id", "request-1")
+	for i := 0; i < len(headers); i += 2 {
+		r.Header.Set(headers[i], headers[i+1])
+	}
+	return r
+}
+
+const goodStream = "data: {\"object\":\"chat.completion.chunk\",\"system_fingerprint\":\"fp_1\"}\n\ndata: [DONE]\n\n"
+
+func stream(body string) *Reply { return reply(200, body, "Content-Type", "text/event-stream") }
+
+// tokenOf is a token with these claims and a signature that nobody looks at.
+func tokenOf(claims string) string {
+	return "e30." + base64.RawURLEncoding.EncodeToString([]byte(claims)) + ".c2lnbmF0dXJl"
+}
+
+func living(from, until time.Duration) string {
+	return tokenOf(fmt.Sprintf(`{"sub":"bot","iat":%d,"exp":%d}`, now.Add(from).Unix(), now.Add(until).Unix()))
+}
+
+func refused(status int) *Reply {
+	return reply(status, "", "Www-Authenticate", `Bearer realm="caddy-ollama", error="invalid_token"`)
+}
+
+// well is a patient that nothing is wrong with.
+func well() (*Patient, *world) {
+	certificate := func(name string) *x509.Certificate {
+		return &x509.Certificate{
+			Subject: pkix.Name{CommonName: name}, Issuer: pkix.Name{CommonName: "some CA"}, DNSNames: []string{"gw.example.com"},
+			NotBefore: now.Add(-1000 * time.Hour), NotAfter: now.Add(1000 * time.Hour),
+		}
+	}
+	w := &world{
+		version: "0.33.0", context: 32768,
+		installed: []ollama.Tag{{Name: "qwen3:32b"}}, running: []ollama.Tag{{Name: "qwen3:32b", ContextLength: 4096}},
+		leaf:    certificate("gw"),
+		plain:   reply(308, "", "Location", "https://gw.example.com/"),
+		models:  reply(200, "", "X-Ratelimit-Limit-Requests", "10", "X-Ratelimit-Remaining-Requests", "9"),
+		bareErr: errors.New("remote error: tls: certificate required"),
+		chat:    stream(goodStream), recorded: true,
+		listeners: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:11434"), netip.MustParseAddrPort("[::]:22")},
+	}
+	p := &Patient{Ollama: w, Gateway: w, Host: w, Plan: Plan{
+		OllamaAddress: "127.0.0.1:11434", GatewayAddress: "127.0.0.1:18789", GatewayName: "gw.example.com",
+		Asked: "qwen3:32b", Model: "qwen3:32b", Certificate: certificate("bot"), Token: living(-time.Second, 299*time.Second),
+		Configured: &Configured{NumCtx: 4096, Upstreams: []string{"127.0.0.1:11434"}, AllowList: true, Rate: true, Audit: true, AuditFile: "audit.log"},
+	}}
+	return p, w
+}
+
+func examine(p *Patient) map[string]Finding {
+	found := make(map[string]Finding)
+	Examine(context.Background(), p, func(s Step) { found[s.Name] = s.Finding })
+	return found
+}
+
+func TestWhoIsWellIsTold(t *testing.T) {
+	p, w := well()
+	found := examine(p)
+	for _, name := range Names() {
+		if found[name].Status != OK {
+			t.Errorf("%s: %+v", name, found[name])
+		}
+	}
+	// who has an error too many on his account is blocked: so one that is wrong, and a right one after it
+	want := []string{"models, certificate true, token true", "models, certificate false, token false", "models, certificate true, token false", "chat with qwen3:32b"}
+	if !slices.Equal(w.asked, want) {
+		t.Errorf("asked %q", w.asked)
+	}
+}
+
+func TestEachFaultHasItsDiagnosis(t *testing.T) {
+	alert := func(text string) error { return errors.New("remote error: tls: " + text) }
+	for _, test := range []struct {
+		name   string
+		spoil  func(p *Patient, w *world)
+		step   string
+		status Status
+		says   string // somewhere in its words
+	}{
+		{"nothing listens where Ollama should", func(_ *Patient, w *world) { w.versionErr = fmt.Errorf("dial: %w", syscall.ECONNREFUSED) }, "ollama", Failed, "ollama serve"},
+		{"there is no socket where Ollama should be", func(_ *Patient, w *world) { w.versionErr = fmt.Errorf("dial: %w", syscall.ENOENT) }, "ollama", Failed, "nothing listens"},
+		{"Ollama is silent", func(_ *Patient, w *world) { w.versionErr = context.DeadlineExceeded }, "ollama", Failed, "hangs"},
+		{"it is another program", func(_ *Patient, w *world) { w.versionErr = errors.New("404 Not Found") }, "ollama", Failed, "is not Ollama"},
+		{"an old Ollama cuts conversations", func(_ *Patient, w *world) { w.version = "0.12.5" }, "ollama", Warning, "Update Ollama"},
+		{"its models cannot be listed", func(_ *Patient, w *world) { w.installedErr = errors.New("500") }, "model", Failed, "does not list"},
+		{"it has no model", func(_ *Patient, w *world) { w.installed = nil }, "model", Failed, "ollama pull qwen3:32b"},
+		{"it has only others", func(_ *Patient, w *world) { w.installed = []ollama.Tag{{Name: "a"}, {Name: "b"}} }, "model", Failed, "there are a, b"},
+		{"the name has another case and no tag", func(p *Patient, w *world) { p.Model, w.installed = "QWEN", []ollama.Tag{{Name: "qwen:latest"}} }, "model", OK, "qwen:latest"},
+		{"the model runs elsewhere", func(_ *Patient, w *world) { w.installed[0].RemoteHost = "ollama.com" }, "model", Warning, "leave this house"},
+		{"no model is named", func(p *Patient, _ *world) { p.Model, p.Asked = "", "" }, "model", OK, "newest"},
+		{"the model is cold", func(_ *Patient, w *world) { w.running = nil }, "loaded", Warning, "keep_alive -1"},
+		{"another one is warm", func(_ *Patient, w *world) { w.running = []ollama.Tag{{Name: "qwen3:8b"}} }, "loaded", Warning, "not loaded"},
+		{"it cannot be shown", func(_ *Patient, w *world) { w.showErr = errors.New("500") }, "context", Failed, "damaged"},
+		{"num_ctx is not set", func(p *Patient, _ *world) { p.Configured.NumCtx = 0 }, "context", Warning, "defaults { num_ctx"},
+		{"num_ctx is too long", func(p *Patient, _ *world) { p.Configured.NumCtx = 32769 }, "context", Failed, "32768 or less"},
+		{"num_ctx is just as long as can be", func(p *Patient, w *world) { p.Configured.NumCtx, w.running = 32768, nil }, "context", OK, "num_ctx 32768"},
+		{"it is loaded with another num_ctx", func(_ *Patient, w *world) { w.running[0].ContextLength = 8192 }, "context", Warning, "goes around the gateway"},
+		{"nobody knows num_ctx", func(p *Patient, _ *world) { p.Configured = nil }, "context", OK, "loaded with 4096"},
+
+		{"Ollama listens everywhere", func(_ *Patient, w *world) {
+			w.listeners = append(w.listeners, netip.MustParseAddrPort("0.0.0.0:11434"))
+		}, "exposure", Failed, "OLLAMA_HOST=127.0.0.1"},
+		{"Ollama listens everywhere, by IPv6", func(_ *Patient, w *world) { w.listeners = append(w.listeners, netip.MustParseAddrPort("[::]:11434")) }, "exposure", Failed, "[::]:11434"},
+		{"Ollama listens on an outer address", func(_ *Patient, w *world) {
+			w.listeners = append(w.listeners, netip.MustParseAddrPort("10.0.0.7:11434"))
+		}, "exposure", Failed, "10.0.0.7"},
+		{"Ollama listens on IPv6's loopback, too", func(_ *Patient, w *world) { w.listeners = append(w.listeners, netip.MustParseAddrPort("[::1]:11434")) }, "exposure", OK, ""},
+		{"an upstream is across the network", func(p *Patient, _ *world) { p.Configured.Upstreams = []string{"127.0.0.1:11434", "10.0.0.9:11434"} }, "exposure", Failed, "10.0.0.9:11434"},
+		{"an upstream is a name", func(p *Patient, _ *world) { p.Configured.Upstreams = []string{"ollama.example.com:11434"} }, "exposure", Failed, "ollama.example.com"},
+		{"an upstream is a socket", func(p *Patient, _ *world) { p.Configured.Upstreams = []string{"unix//run/ollama.sock"} }, "exposure", OK, ""},
+		{"the admin API is open", func(p *Patient, _ *world) { p.Configured.Admin = ":2019" }, "exposure", Failed, "admin unix//"},
+		{"the admin API is on loopback", func(p *Patient, _ *world) { p.Configured.Admin = "localhost:2019" }, "exposure", OK, ""},
+		{"Ollama can be reached from a client's host", func(p *Patient, w *world) {
+			p.Ollama, p.Configured, p.GatewayAddress, w.answers = nil, nil, "10.0.0.7:18789", "10.0.0.7:11434"
+		}, "exposure", Failed, "can be reached from here"},
+		{"Ollama cannot be reached from a client's host", func(p *Patient, _ *world) { p.Ollama, p.Configured, p.GatewayAddress = nil, nil, "10.0.0.7:18789" }, "exposure", OK, "port 11434 of 10.0.0.7"},
+		{"nothing is to be seen", func(p *Patient, _ *world) { p.Ollama, p.Configured = nil, nil }, "exposure", Skipped, ""},
+
+		{"the gateway is down", func(_ *Patient, w *world) { w.connectErr = fmt.Errorf("dial: %w", syscall.ECONNREFUSED) }, "gateway", Failed, "systemctl status"},
+		{"its name is not known", func(_ *Patient, w *world) { w.connectErr = &net.DNSError{Err: "no such host"} }, "gateway", Failed, "--connect"},
+		{"a firewall is in between", func(_ *Patient, w *world) { w.connectErr = os.ErrDeadlineExceeded }, "gateway", Failed, "port 18789"},
+		{"it speaks no TLS", func(_ *Patient, w *world) {
+			w.handshakeErr = errors.New("tls: first record does not look like a TLS handshake")
+		}, "server certificate", Failed, "http://"},
+		{"it has no certificate", func(_ *Patient, w *world) { w.handshakeErr = alert("internal error") }, "server certificate", Failed, "no certificate for the name"},
+		{"the handshake is broken off", func(_ *Patient, w *world) { w.handshakeErr = errors.New("EOF") }, "server certificate", Failed, "in between"},
+		{"its certificate has ended", func(_ *Patient, w *world) { w.leaf.NotAfter = now.Add(-50 * time.Hour) }, "server certificate", Failed, "2 days ago"},
+		{"its certificate begins later", func(_ *Patient, w *world) { w.leaf.NotBefore = now.Add(2 * time.Hour) }, "server certificate", Failed, "in 2h"},
+		{"its certificate has another name", func(_ *Patient, w *world) { w.trustErr = x509.HostnameError{Certificate: w.leaf} }, "server certificate", Failed, "not for gw.example.com but for gw.example.com"},
+		{"its certificate has no name", func(_ *Patient, w *world) {
+			w.leaf.DNSNames, w.trustErr = nil, x509.HostnameError{Certificate: w.leaf}
+		}, "server certificate", Failed, "subjectAltName"},
+		{"its CA is unknown", func(_ *Patient, w *world) { w.trustErr = x509.UnknownAuthorityError{} }, "server certificate", Failed, "--cacert"},
+		{"its certificate is for something else", func(_ *Patient, w *world) { w.trustErr = x509.CertificateInvalidError{Reason: x509.IncompatibleUsage} }, "server certificate", Failed, "serverAuth"},
+		{"its certificate ends in days", func(_ *Patient, w *world) { w.leaf.NotAfter = now.Add(13 * 24 * time.Hour) }, "server certificate", Warning, "13 days"},
+		{"its certificate never lives for long", func(_ *Patient, w *world) {
+			w.leaf.NotBefore, w.leaf.NotAfter = now.Add(-time.Hour), now.Add(11*time.Hour)
+		}, "server certificate", OK, ""},
+		{"plain http gets no answer", func(_ *Patient, w *world) { w.plainErr = errors.New("EOF") }, "redirect", Failed, "http_redirect"},
+		{"plain http is refused", func(_ *Patient, w *world) { w.plain = reply(400, "") }, "redirect", Failed, "not sent to https"},
+		{"plain http is served", func(_ *Patient, w *world) { w.plain = reply(200, "") }, "redirect", Failed, "tokens can be read"},
+		{"plain http goes to plain http", func(_ *Patient, w *world) { w.plain = reply(308, "", "Location", "http://elsewhere/") }, "redirect", Failed, "not to https"},
+
+		{"the client certificate has ended", func(p *Patient, _ *world) { p.Certificate.NotAfter = now.Add(-time.Minute) }, "client certificate", Failed, "ended 1m0s ago"},
+		{"the client certificate begins later", func(p *Patient, _ *world) { p.Certificate.NotBefore = now.Add(time.Minute) }, "client certificate", Failed, "begins only in 1m0s"},
+		{"the client certificate is a server's", func(p *Patient, _ *world) { p.Certificate.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }, "client certificate", Failed, "clientAuth"},
+		{"the client certificate is refused", func(_ *Patient, w *world) { w.modelsErr = alert("unknown certificate authority") }, "client certificate", Failed, "some CA"},
+		{"one is wanted and none is given", func(p *Patient, _ *world) { p.Certificate = nil }, "client certificate", Failed, "--cert"},
+		{"none is wanted and none is given", func(p *Patient, w *world) { p.Certificate, w.bare, w.bareErr = nil, w.models, nil }, "client certificate", Skipped, "asks for none"},
+		{"the connection ends without a word", func(_ *Patient, w *world) { w.modelsErr = errors.New("EOF") }, "client certificate", Failed, "abort"},
+		{"who has no certificate is answered", func(_ *Patient, w *world) { w.bare, w.bareErr = reply(401, ""), nil }, "no certificate", Failed, "require_and_verify"},
+		{"who has no certificate hears nothing", func(_ *Patient, w *world) { w.bareErr = errors.New("EOF") }, "no certificate", Warning, "no answer"},
+
+		{"a stranger's address", func(_ *Patient, w *world) { w.models = reply(403, `{"error":{"code":"forbidden"}}`) }, "address", Failed, "source.ip"},
+		{"a stranger's address, with no handle_errors", func(_ *Patient, w *world) { w.models = reply(403, "") }, "address", Failed, "allow-list"},
+		{"Ollama itself refuses a name that is not its own", func(_ *Patient, w *world) { w.models = reply(403, "", "Via", "1.1 Caddy") }, "address", OK, ""},
+		{"a block", func(_ *Patient, w *world) { w.models = reply(403, "", "Retry-After", "599") }, "address", Failed, "for 599 s more"},
+		{"too many requests", func(_ *Patient, w *world) { w.models = reply(429, "", "Retry-After", "1") }, "address", Failed, "burst"},
+		{"Redis is away", func(_ *Patient, w *world) { w.models = reply(503, `{"error":{"code":"store_unavailable"}}`) }, "address", Failed, "Start Redis"},
+		{"there is no allow-list", func(p *Patient, _ *world) { p.Configured.AllowList = false }, "address", Warning, "as all are"},
+
+		{"the clocks differ by seconds", func(_ *Patient, w *world) {
+			w.models.Header.Set("Date", now.Add(-8*time.Second).Format(http.TimeFormat))
+		}, "clock", Warning, "behind this one"},
+		{"the clocks differ by an hour", func(_ *Patient, w *world) { w.models.Header.Set("Date", now.Add(time.Hour).Format(http.TimeFormat)) }, "clock", Failed, "timedatectl"},
+		{"there is no date", func(_ *Patient, w *world) { w.models.Header.Del("Date") }, "clock", Skipped, ""},
+
+		{"there is no token", func(p *Patient, _ *world) { p.Token, p.NoTokenWhy = "", "there is no secret" }, "token", Skipped, "there is no secret"},
+		{"the token has little left", func(p *Patient, _ *world) { p.Token = living(-280*time.Second, 20*time.Second) }, "token", Warning, "only 20s of 5m0s"},
+		{"the token has just enough left", func(p *Patient, _ *world) { p.Token = living(-270*time.Second, 30*time.Second) }, "token", OK, "30s of 5m0s"},
+		{"the token is none", func(p *Patient, w *world) { p.Token, w.models = "top secret", refused(403) }, "token", Failed, "a secret or a key"},
+		{"the token has no subject", func(p *Patient, w *world) { p.Token, w.models = tokenOf(`{"iat":1,"exp":2}`), refused(403) }, "token", Failed, "lacks sub"},
+		{"the token has expired", func(p *Patient, w *world) {
+			p.Token, w.models = living(-600*time.Second, -300*time.Second), refused(403)
+		}, "token", Failed, "expired 5m0s ago"},
+		{"the token has expired by the gateway's clock", func(p *Patient, w *world) {
+			w.models = refused(401)
+			w.models.Header.Set("Date", now.Add(time.Hour).Format(http.TimeFormat))
+		}, "token", Failed, "ahead of this one"},
+		{"the token is from the future", func(p *Patient, w *world) { p.Token, w.models = living(60*time.Second, 120*time.Second), refused(403) }, "token", Failed, "issued 1m0s in the future"},
+		{"the token lives too long", func(p *Patient, w *world) { p.Token, w.models = living(0, 301*time.Second), refused(403) }, "token", Failed, "max_lifetime, which is 5m0s"},
+		{"the token lives longer than the configuration has it", func(p *Patient, w *world) {
+			p.Configured.MaxLifetime, w.models = time.Minute, refused(403)
+		}, "token", Failed, "which is 1m0s"},
+		{"the token is another's", func(p *Patient, w *world) { w.models = refused(403) }, "token", Failed, "audit record request-1"},
+		{"the token lacks a scope", func(p *Patient, w *world) {
+			w.models = reply(403, "", "Www-Authenticate", `Bearer error="insufficient_scope"`)
+		}, "token", Failed, "scope"},
+
+		{"answers do not tell of the rate", func(_ *Patient, w *world) { w.models.Header.Del("X-Ratelimit-Limit-Requests") }, "rate headers", Failed, "another configuration"},
+		{"there is no rate", func(p *Patient, w *world) {
+			w.models.Header.Del("X-Ratelimit-Limit-Requests")
+			p.Configured.Rate = false
+		}, "rate headers", Failed, "rate 5/s"},
+
+		{"the model takes too long", func(_ *Patient, w *world) { w.chatErr = context.DeadlineExceeded }, "adapter", Failed, "ollama ps"},
+		{"the answer breaks off", func(_ *Patient, w *world) { w.chatErr = errors.New("unexpected EOF") }, "adapter", Failed, "breaks off"},
+		{"Ollama is not where the gateway looks", func(_ *Patient, w *world) { w.chat = reply(502, "") }, "adapter", Failed, "reverse_proxy"},
+		{"Ollama is busy", func(_ *Patient, w *world) { w.chat = reply(503, "") }, "adapter", Failed, "too much to do"},
+		{"Ollama takes too long for the gateway", func(_ *Patient, w *world) { w.chat = reply(504, "") }, "adapter", Failed, "first_byte_timeout"},
+		{"the model is not for this client", func(_ *Patient, w *world) { w.chat = reply(404, `{"error":{"code":"model_not_found"}}`) }, "adapter", Failed, "models_claim"},
+		{"the path is not known", func(_ *Patient, w *world) { w.chat = reply(404, "404 page not found") }, "adapter", Failed, "ollama_adapter is missing"},
+		{"something else is answered", func(_ *Patient, w *world) { w.chat = reply(418, "I am a teapot") }, "adapter", Failed, "teapot"},
+		{"the chat is over the rate", func(_ *Patient, w *world) { w.chat = reply(429, "") }, "adapter", Failed, "over its limit"},
+		{"Ollama itself answers", func(_ *Patient, w *world) { w.chat = stream(strings.Replace(goodStream, "fp_1", "fp_ollama", 1)) }, "adapter", Failed, "not the adapter's"},
+		{"the answer is no stream", func(_ *Patient, w *world) { w.chat = reply(200, "{}", "Content-Type", "application/json") }, "adapter", Failed, "application/json"},
+		{"the stream has no end", func(_ *Patient, w *world) { w.chat = stream(strings.TrimSuffix(goodStream, "data: [DONE]\n\n")) }, "adapter", Failed, "without [DONE]"},
+		{"the stream has nothing but an end", func(_ *Patient, w *world) { w.chat = stream("data: [DONE]\n\n") }, "adapter", Failed, "without [DONE]"},
+		{"the stream ends with an error", func(_ *Patient, w *world) {
+			w.chat = stream("data: {\"error\":{\"message\":\"out of memory\",\"code\":\"upstream_error\"}}\n\n")
+		}, "adapter", Failed, "out of memory"},
+		{"no request is wanted", func(p *Patient, _ *world) { p.NoRequest = true }, "adapter", Skipped, "--no-request"},
+
+		{"nobody records", func(_ *Patient, w *world) { w.chat.Header.Del("X-Request-Id") }, "audit", Failed, "Put audit_log first"},
+		{"the configuration does not record", func(p *Patient, _ *world) { p.Configured.Audit = false }, "audit", Failed, "another configuration"},
+		{"records go to the standard output", func(p *Patient, _ *world) { p.Configured.AuditFile, p.Configured.AuditOutput = "", "stdout" }, "audit", Skipped, "stdout"},
+		{"the log is not for this user", func(_ *Patient, w *world) { w.logErr = fs.ErrPermission }, "audit", Skipped, "as that user"},
+		{"there is no log", func(_ *Patient, w *world) { w.logErr = fs.ErrNotExist }, "audit", Failed, "gateway's host"},
+		{"the log cannot be read", func(_ *Patient, w *world) { w.logErr = errors.New("input/output error") }, "audit", Failed, "disk"},
+		{"the log lacks the request", func(_ *Patient, w *world) { w.recorded = false }, "audit", Failed, "no record of request request-1"},
+		{"where the log is nobody knows", func(p *Patient, _ *world) { p.Configured = nil }, "audit", OK, "--config"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p, w := well()
+			test.spoil(p, w)
+			token := p.Token
+			found := examine(p)
+			f := found[test.step]
+			if f.Status != test.status || !strings.Contains(f.Text+" "+f.Cause+" "+f.Remedy, test.says) {
+				t.Errorf("%s: %+v, want %s and %q", test.step, f, test.status, test.says)
+			}
+			for name, f := range found {
+				if told := f.Cause != "" && f.Remedy != ""; told != (f.Status == Failed || f.Status == Warning) {
+					t.Errorf("%s has cause and remedy: %t: %+v", name, told, f)
+				}
+				if token != "" && strings.Contains(fmt.Sprint(f), token) {
+					t.Errorf("%s tells the token", name)
+				}
+			}
+		})
+	}
+}
+
+func TestWhatNeedsAFailedStepIsNotTaken(t *testing.T) {
+	p, w := well()
+	w.versionErr = errors.New("no")
+	found := examine(p)
+	for _, name := range []string{"model", "loaded", "context", "adapter"} {
+		if f := found[name]; f.Status != Skipped || !strings.Contains(f.Text, `"ollama"`) {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+	for _, name := range []string{"token", "audit"} {
+		if found[name].Status != OK {
+			t.Errorf("%s: %+v", name, found[name])
+		}
+	}
+	if Sound([]Step{{"a", Finding{Status: Warning}}, {"b", Finding{Status: Failed}}}) || !Sound([]Step{{"a", Finding{Status: Warning}}}) {
+		t.Error("only a step that failed makes it unsound")
+	}
+}
+
+func TestNothingIsTakenOfWhatIsNotThere(t *testing.T) {
+	p, w := well()
+	p.Ollama, p.Gateway, p.Configured, p.Plan.GatewayAddress = nil, nil, nil, ""
+	for name, f := range examine(p) {
+		if f.Status != Skipped {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+	if len(w.asked) > 0 {
+		t.Errorf("asked %q", w.asked)
+	}
+}

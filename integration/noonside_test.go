@@ -1,0 +1,379 @@
+package integration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollamatest"
+)
+
+// What goes on while the configuration is changed.
+const (
+	liveStreams   = 50
+	requestsEvery = 20 * time.Millisecond
+	changesEvery  = 100 * time.Millisecond
+	linesOfStream = 300
+)
+
+// reloads are how often it is changed.
+func reloads() int {
+	if raceEnabled || testing.Short() {
+		return 20
+	}
+	return 100
+}
+
+// noonModels are a model that answers at once, and one that goes on for as long as it
+// is fed.
+func noonModels(pace <-chan struct{}) []ollamatest.Model {
+	var numbers []string
+	for i := range linesOfStream {
+		numbers = append(numbers, strconv.Itoa(i+1)+" ")
+	}
+	return []ollamatest.Model{
+		ollamatest.Says("hello", "Hello", " world"),
+		{Name: "long", Answer: func(ollama.ChatRequest) ollamatest.Answer {
+			return ollamatest.Answer{Content: numbers, Pace: pace}
+		}},
+	}
+}
+
+// feed feeds streams until it is stopped, and then all they want.
+func feed(t *testing.T) (pace chan struct{}, stop func()) {
+	pace, done := make(chan struct{}), make(chan struct{})
+	stop = sync.OnceFunc(func() { close(done) })
+	t.Cleanup(stop)
+	go func() {
+		defer close(pace)
+		ticker := time.NewTicker(4 * time.Millisecond)
+		defer ticker.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+			}
+			select {
+			case <-done:
+				return
+			case pace <- struct{}{}:
+			}
+		}
+	}()
+	return pace, stop
+}
+
+// side is a server that is changed while it works.
+type side struct {
+	*gateway
+	path    string // of chats
+	http2   bool
+	clients []*http.Client
+	token   string
+	begun   time.Time
+
+	sent, lost atomic.Int64
+	refused    atomic.Int64 // of those that are lost: by the kernel, nobody having accepted them
+	streams    []<-chan answer
+	stopLoad   func() // and wait for the answers to all that was sent
+}
+
+func newSide(g *gateway, path string, http2 bool) *side {
+	s := &side{gateway: g, path: path, http2: http2, token: tokenFor(g.t, "bot")}
+	for i := range liveStreams { // each with a throttle of its own
+		s.clients = append(s.clients, s.caller(fmt.Sprintf("127.0.0.%d", 2+i)))
+	}
+	return s
+}
+
+// caller is a client that opens a connection for each request, and leaves no trying
+// again to its HTTP library.
+func (s *side) caller(source string) *http.Client {
+	client := s.from(source)
+	transport := client.Transport.(*http.Transport)
+	transport.DisableKeepAlives, transport.ForceAttemptHTTP2 = true, s.http2
+	client.Timeout = time.Minute
+	return client
+}
+
+func (s *side) chat(client *http.Client, body string) (answer, error) {
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.url(s.path), strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Authorization", "Bearer "+s.token)
+	resp, err := client.Do(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, resp.Header, string(data)}, err
+}
+
+// open opens the live streams, and waits until each has begun.
+func (s *side) open() {
+	s.t.Helper()
+	for i := range liveStreams {
+		req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, s.url(s.path), strings.NewReader(chatBody("long", true)))
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("Authorization", "Bearer "+s.token)
+		client := s.from(fmt.Sprintf("127.0.0.%d", 60+i))
+		resp, err := client.Do(req)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		answers := make(chan answer, 1)
+		s.streams = append(s.streams, answers)
+		go func() {
+			defer resp.Body.Close()
+			data, err := io.ReadAll(resp.Body)
+			if err != nil {
+				s.t.Errorf("stream %d is broken: %v", i, err)
+			}
+			answers <- answer{resp.StatusCode, resp.Header, string(data)}
+		}()
+	}
+}
+
+// work sends requests until stopLoad. One whose connection fails is sent once more, as
+// clients do.
+func (s *side) work() {
+	done := make(chan struct{})
+	var pending, loop sync.WaitGroup
+	s.begun = time.Now()
+	loop.Go(func() {
+		ticker := time.NewTicker(requestsEvery)
+		defer ticker.Stop()
+		for i := 0; ; i++ {
+			select {
+			case <-done:
+				return
+			case <-ticker.C:
+			}
+			pending.Go(func() { s.request(s.clients[i%len(s.clients)]) })
+		}
+	})
+	s.stopLoad = sync.OnceFunc(func() {
+		close(done)
+		loop.Wait()
+		pending.Wait()
+	})
+	s.t.Cleanup(s.stopLoad)
+}
+
+func (s *side) request(client *http.Client) {
+	s.sent.Add(1)
+	body := chatBody("hello", false)
+	a, err := s.chat(client, body)
+	if err != nil {
+		s.lost.Add(1)
+		if !errors.Is(err, io.EOF) {
+			s.refused.Add(1)
+		}
+		a, err = s.chat(client, body)
+	}
+	if err != nil || a.status != 200 || !strings.Contains(a.body, "Hello world") {
+		s.t.Errorf("%s: got %d %s (%v)", s.path, a.status, a.body, err)
+	}
+}
+
+// load puts a Caddyfile in force by the admin API, which is what `caddy reload` does.
+func (s *side) load(caddyfile string) error {
+	s.writeConfig(caddyfile)
+	resp, err := s.admin(http.MethodPost, "/load", caddyfile)
+	if err != nil {
+		return err
+	}
+	if resp.status != 200 {
+		return fmt.Errorf("%d %s", resp.status, resp.body)
+	}
+	return nil
+}
+
+func (s *side) admin(method, path, body string) (answer, error) {
+	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", s.file("admin.sock"))
+	}}
+	req, err := http.NewRequest(method, "http://localhost"+path, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	req.Header.Set("Content-Type", "text/caddyfile")
+	resp, err := transport.RoundTrip(req)
+	if err != nil {
+		return answer{}, err
+	}
+	defer resp.Body.Close()
+	data, err := io.ReadAll(resp.Body)
+	return answer{resp.StatusCode, resp.Header, string(data)}, err
+}
+
+// burstOf is the burst of the i-th edition. It never shrinks: what a client owes is cut
+// down to a smaller one, and who asks too often would gain by it.
+func burstOf(i int) int { return 10 + i/5 }
+
+// edition is the gateway's Caddyfile, changed for the i-th time.
+func (s *side) edition(i int) string {
+	return strings.NewReplacer(
+		"burst 10", fmt.Sprintf("burst %d", burstOf(i)),
+		"default_model hello", fmt.Sprintf("default_model hello\n\t\t\tlimits {\n\t\t\t\tnum_predict %d\n\t\t\t}", 1000+i),
+	).Replace(s.caddyfile)
+}
+
+// inForce checks that the i-th edition is what the next request meets.
+func (s *side) inForce(upstream *ollamatest.Server, i int, client *http.Client) {
+	s.t.Helper()
+	topic := fmt.Sprintf("probe %d of %d", len(upstream.Requests()), i)
+	a, err := s.chat(client, about(topic, false))
+	if err != nil { // its connection waited at a listener that was closed
+		a, err = s.chat(client, about(topic, false))
+	}
+	if err != nil || a.status != 200 {
+		s.t.Errorf("after change %d: got %d %s (%v)", i, a.status, a.body, err)
+		return
+	}
+	if got, want := a.header.Get("X-RateLimit-Limit-Requests"), fmt.Sprint(burstOf(i)); got != want {
+		s.t.Errorf("after change %d: the burst is %s, want %s", i, got, want)
+	}
+	for _, r := range upstream.Requests() {
+		if r.Messages[len(r.Messages)-1].Content == topic {
+			if got, want := fmt.Sprint(r.Options["num_predict"]), fmt.Sprint(1000+i); got != want {
+				s.t.Errorf("after change %d: num_predict is %s, want %s", i, got, want)
+			}
+			return
+		}
+	}
+	s.t.Errorf("after change %d: Ollama has not seen the request", i)
+}
+
+// finish waits for the live streams and checks that they are whole.
+func (s *side) finish() {
+	s.t.Helper()
+	var want strings.Builder
+	for i := range linesOfStream {
+		fmt.Fprintf(&want, "%d ", i+1)
+	}
+	for i, answers := range s.streams {
+		a := within(s.t, "the end of a stream", func() answer { return <-answers })
+		if got := said(s.t, a); got != want.String() {
+			s.t.Errorf("stream %d says %q", i, got)
+		}
+	}
+}
+
+// stockCaddyfile is Caddy with the same listener and none of our modules.
+func (s *side) stockCaddyfile(upstream string, edition int) string {
+	return fmt.Sprintf(`{
+	admin unix/%[1]s/admin.sock
+	servers 127.0.0.1:%[2]s {
+		listener_wrappers {
+			http_redirect
+			tls
+		}
+	}
+	auto_https off
+	grace_period 30s
+	log default {
+		level ERROR
+	}
+}
+%[3]s:%[2]s, :%[2]s {
+	bind 127.0.0.1
+	tls %[1]s/gw.crt %[1]s/gw.key {
+		client_auth {
+			mode require_and_verify
+			trust_pool file %[1]s/internal-ca.crt
+		}
+	}
+	header X-Edition %[5]d
+	reverse_proxy %[4]s {
+		header_up Host localhost
+	}
+}
+`, s.dir, s.port, host, upstream, edition)
+}
+
+// moreThanChance is how likely it is that at least a of a+b events fall to the first of
+// two sides if both are alike.
+func moreThanChance(a, b int64) float64 {
+	n, p := float64(a+b), 0.0
+	lgamma := func(x float64) float64 { v, _ := math.Lgamma(x); return v }
+	for k := float64(a); k <= n; k++ {
+		p += math.Exp(lgamma(n+1) - lgamma(k+1) - lgamma(n-k+1) - n*math.Ln2)
+	}
+	return p
+}
+
+// auditIsSound checks that the audit log is one chain through all changes.
+func (g *gateway) auditIsSound() {
+	g.t.Helper()
+	await(g.t, "a sound audit log", func() error {
+		output, err := gatewayCommand(g.t, g.dir, "audit", "verify", g.file("audit.log")).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("%w\n%s", err, output)
+		}
+		return nil
+	})
+}
+
+// prepareOnSocket is prepareGateway for a listener that the gateway is given, with the
+// changes to the Caddyfile that the README tells.
+func prepareOnSocket(t *testing.T, upstream string) (*gateway, *os.File) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	socket, err := listener.(*net.TCPListener).File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { socket.Close() })
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	listener.Close() // the socket is the file's now
+	g := prepareGateway(t, upstream)
+	for _, change := range [][2]string{{"servers 127.0.0.1:" + g.port, "servers fd/3"}, {"bind 127.0.0.1\n", "bind fd/3\n"}, {g.port, port}} {
+		if !strings.Contains(g.caddyfile, change[0]) && change[0] != g.port {
+			t.Fatalf("the Caddyfile does not say %q", change[0])
+		}
+		g.caddyfile = strings.ReplaceAll(g.caddyfile, change[0], change[1])
+	}
+	g.port = port
+	g.writeConfig(g.caddyfile)
+	return g, socket
+}
+
+// startOn starts the gateway with a listener.
+func (g *gateway) startOn(socket *os.File) {
+	g.t.Helper()
+	g.process = startProcessWith(g.t, []*os.File{socket}, g.dir, "run", "--config", g.configFile(), "--adapter", "caddyfile")
+	await(g.t, "the gateway", func() error {
+		select {
+		case <-g.exited:
+			g.t.Fatalf("the gateway ended:\n%s", g.output.String())
+		default:
+		}
+		if !strings.Contains(g.output.String(), "serving initial configuration") {
+			return errors.New("it does not serve yet")
+		}
+		return nil
+	})
+}
