@@ -89,6 +89,10 @@ type Throttle struct {
 	// the budget; `refuse`, all are answered 503; `allow`, whoever is not blocked passes.
 	// Default: `local`.
 	OnStoreFailure string `json:"on_store_failure,omitempty"`
+	// How many gateways share the zone: each has so small a share of the budget while
+	// Redis does not answer. Not set: as many as were alive when it answered last; then
+	// one that starts while Redis is away knows of no other, and takes the whole budget.
+	Gateways int `json:"gateways,omitempty"`
 
 	policy limit.Policy
 	exempt []netip.Prefix

@@ -35,6 +35,9 @@ var (
 // begins with an empty one.
 type zoneKey struct{ name, store string }
 
+// mostGateways is far more than anybody has.
+const mostGateways = 1000
+
 // poolKey is that of the handler's zone.
 func (t *Throttle) poolKey() zoneKey {
 	if t.Redis == nil {
@@ -54,10 +57,15 @@ func (t *Throttle) compileStore() error {
 	default:
 		return fmt.Errorf("on_store_failure %q: it must be local, refuse or allow", t.OnStoreFailure)
 	}
-	if t.Redis == nil {
-		return nil
+	switch {
+	case t.Gateways < 0 || t.Gateways > mostGateways:
+		return fmt.Errorf("gateways %d: give a number from 1 to %d", t.Gateways, mostGateways)
+	case t.Redis != nil:
+		return t.Redis.Check()
+	case t.Gateways != 0:
+		return errors.New("gateways: only store redis is shared")
 	}
-	return t.Redis.Check()
+	return nil
 }
 
 // newSharedZone returns one whose state is in Redis.
@@ -70,9 +78,10 @@ func newSharedZone(name string, o *redisconfig.Options, onFailure redis.OnFailur
 		onFailure = redis.Local
 	}
 	z := &zone{name: name, metrics: metricsOf(name)}
-	storeUp.WithLabelValues(name).Set(1)
+	storeUp.WithLabelValues(name).Set(0)
 	shared := redis.New(redis.Config{
 		Client: client, Prefix: o.KeyPrefix(), Name: name, Timeout: o.DecisionTimeout(), OnFailure: onFailure, Clock: time.Now,
+		Met: func() { storeUp.WithLabelValues(name).Set(1) },
 		Down: func(err error) {
 			storeUp.WithLabelValues(name).Set(0)
 			storeOutagesTotal.WithLabelValues(name).Inc()

@@ -2,10 +2,13 @@ package ratelimit
 
 import (
 	"fmt"
+	"net"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/gateway18789/caddy-ollama/ratelimit/redis/redistest"
 )
@@ -65,6 +68,10 @@ func TestStoreInACaddyfile(t *testing.T) {
 	for _, test := range []struct{ name, options, want string }{
 		{"redis", "store redis {\n address a:1\n}\non_store_failure refuse", ""},
 		{"memory", "store memory", ""},
+		{"redis for three gateways", "store redis {\n address a:1\n}\ngateways 3", ""},
+		{"gateways that share nothing", "gateways 3", "only store redis is shared"},
+		{"no gateway", "store redis {\n address a:1\n}\ngateways 0", "greater than 0"},
+		{"too many gateways", "store redis {\n address a:1\n}\ngateways 1001", "from 1 to 1000"},
 		{"a failure of memory", "on_store_failure local", "only store redis can fail"},
 		{"another failure", "store redis {\n address a:1\n}\non_store_failure shrug", "must be local, refuse or allow"},
 	} {
@@ -77,5 +84,45 @@ func TestStoreInACaddyfile(t *testing.T) {
 				t.Errorf("error %v, want one about %q that names its line", err, test.want)
 			}
 		})
+	}
+}
+
+// mute is a Redis that takes connections and says nothing.
+func mute(t *testing.T) (address string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	return listener.Addr().String()
+}
+
+func TestAStoreIsUpOnceItHasAnswered(t *testing.T) {
+	ctx := newContext(t)
+	load(t, ctx, fmt.Sprintf(`{"rate":"1/h","zone":"mute","redis":{"address":%q,"timeout":10000000000}}`, mute(t)))
+	if up := testutil.ToFloat64(storeUp.WithLabelValues("mute")); up != 0 {
+		t.Errorf("store_up is %v before Redis has said a word", up)
+	}
+	load(t, ctx, fmt.Sprintf(`{"rate":"1/h","zone":"met","redis":{"address":%q}}`, redistest.Start(t).Address))
+	for end := time.Now().Add(10 * time.Second); testutil.ToFloat64(storeUp.WithLabelValues("met")) != 1; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("store_up stays 0 while Redis answers")
+		}
+	}
+}
+
+// Three gateways start while Redis is away: none takes the budget of all.
+func TestAGatewayThatHasNeverMetTheOthersKeepsToItsShare(t *testing.T) {
+	throttle := load(t, newContext(t),
+		`{"rate":"1/h","burst":9,"concurrency":6,"zone":"lonely","redis":{"address":"127.0.0.1:1"},"gateways":3}`)
+	passed := 0
+	for range 9 {
+		if ask(throttle, "192.0.2.1", with(200)).passed {
+			passed++
+		}
+	}
+	if passed != 3 {
+		t.Errorf("%d passed, want a third of the burst of 9", passed)
 	}
 }

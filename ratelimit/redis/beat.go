@@ -65,6 +65,9 @@ func (z *Zone) tick(renew bool) error {
 		z.forgotten = true
 	}
 	if err == nil {
+		if !z.joined && !z.down.Load() && z.config.Met != nil {
+			z.config.Met()
+		}
 		z.joined = true
 		z.gateways.Store(b.gateways)
 		if b.version != z.version {

@@ -77,8 +77,11 @@ func (o *outage) lifted(key limit.Key) {
 	}
 }
 
-// share is this gateway's part of a policy.
-func (z *Zone) share(p *limit.Policy) *limit.Policy { return p.Share(int(z.gateways.Load())) }
+// share is this gateway's part of a policy. One that has never heard of the others
+// knows of as many as the policy says.
+func (z *Zone) share(p *limit.Policy) *limit.Policy {
+	return p.Share(max(p.Gateways, int(z.gateways.Load())))
+}
 
 // admitAlone decides without Redis.
 func (z *Zone) admitAlone(who limit.Client, p *limit.Policy) limit.Decision {

@@ -37,7 +37,9 @@ type Config struct {
 	Timeout   time.Duration // how long one decision may take
 	OnFailure OnFailure
 	Clock     func() time.Time // of this gateway
-	// Down and Up are called when Redis has failed, and when it is back.
+	// Met is called when Redis has answered for the first time, unless it had failed
+	// before. Down and Up are called when it has failed, and when it is back.
+	Met  func()
 	Down func(error)
 	Up   func(outage time.Duration)
 	// Lease is how long the slots of a gateway that has died stay taken. 0: 30 s.

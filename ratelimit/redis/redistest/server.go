@@ -1,5 +1,5 @@
-// Package redistest starts Redis servers for tests: real ones where redis-server is
-// installed, miniredis elsewhere.
+// Package redistest starts real Redis servers for tests. Where redis-server is not
+// installed it skips the test.
 package redistest
 
 import (
