@@ -167,7 +167,7 @@ func (g *gateway) fills(client *http.Client, n int, until time.Time) (begun int)
 	return begun
 }
 
-// The leases are those of users: 30 s.
+// The leases are those of users.
 func TestSeveralGatewaysGetTheSlotsOfAKilledOne(t *testing.T) {
 	t.Parallel()
 	upstream := ollamatest.NewServer(endless())
@@ -183,10 +183,10 @@ func TestSeveralGatewaysGetTheSlotsOfAKilledOne(t *testing.T) {
 	}
 	_ = dying.cmd.Process.Kill() // SIGKILL
 	killed := time.Now()
-	n := living.fills(client, 50, killed.Add(31*time.Second))
+	n := living.fills(client, 50, killed.Add(30*time.Second))
 	t.Logf("%d slots are free %v after the gateway was killed", n, time.Since(killed))
 	if n != 50 {
-		t.Errorf("%d slots are free after 31 s, want 50", n)
+		t.Errorf("%d slots are free after 30 s, want 50", n)
 	}
 	if n := s.all[2].fills(s.all[2].from("127.0.0.4"), 1, time.Now()); n != 0 {
 		t.Error("the slots of the living have come free as well")

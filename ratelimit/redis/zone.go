@@ -42,11 +42,12 @@ type Config struct {
 	Met  func()
 	Down func(error)
 	Up   func(outage time.Duration)
-	// Lease is how long the slots of a gateway that has died stay taken. 0: 30 s.
+	// Lease is how long the slots of a gateway that has died stay taken. 0: 29 s.
 	Lease time.Duration
 }
 
-const defaultLease = 30 * time.Second
+// defaultLease lets the slots of a dead gateway be in use again within 30 s.
+const defaultLease = 29 * time.Second
 
 // unlimited stands for any number where Lua counts in floating point.
 const unlimited = 1 << 52
