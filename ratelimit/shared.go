@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
 	"github.com/gateway18789/caddy-ollama/ratelimit/redis"
 	"github.com/gateway18789/caddy-ollama/ratelimit/redisconfig"
@@ -81,6 +82,11 @@ func newSharedZone(name string, o *redisconfig.Options, onFailure redis.OnFailur
 	storeUp.WithLabelValues(name).Set(0)
 	shared := redis.New(redis.Config{
 		Client: client, Prefix: o.KeyPrefix(), Name: name, Timeout: o.DecisionTimeout(), OnFailure: onFailure, Clock: time.Now,
+		Blocked: func(b limit.Block) {
+			if c := z.inForce(); c != nil {
+				c.throttle.tellOfBlock(b, "")
+			}
+		},
 		Met: func() { storeUp.WithLabelValues(name).Set(1) },
 		Down: func(err error) {
 			storeUp.WithLabelValues(name).Set(0)

@@ -76,6 +76,9 @@ func (z *Zone) tick(renew bool) error {
 			}
 		}
 	}
+	if err == nil {
+		err = z.tellLate(ctx)
+	}
 	if err != nil {
 		z.fail(err)
 	}
@@ -136,10 +139,10 @@ func (z *Zone) unrenew(renewed map[string]string) {
 	held := z.leases.all()
 	for lease, alias := range renewed {
 		if _, still := held[lease]; !still {
-			z.outage.ended(ending{alias: alias, lease: lease, policy: nobody})
+			z.outage.endings.add(&ending{alias: alias, lease: lease, policy: nobody})
 		}
 	}
-	_ = z.tellEndings() // what is not told lapses
+	_ = z.outage.endings.tell(z.tellEnding) // or the next time
 }
 
 // leave takes this gateway off the list.
