@@ -97,6 +97,7 @@ type Throttle struct {
 	policy limit.Policy
 	exempt []netip.Prefix
 	zone   *zone // nil until acquired
+	pooled zoneKey
 	claim  *claim
 	logger *zap.Logger
 }
@@ -221,7 +222,7 @@ func (t *Throttle) Cleanup() error {
 	if t.claim != nil {
 		t.zone.unclaim(t.claim)
 	}
-	_, err := zones.Delete(t.poolKey())
+	_, err := zones.Delete(t.pooled)
 	return err
 }
 

@@ -78,6 +78,9 @@ func newSharedZone(name string, o *redisconfig.Options, onFailure redis.OnFailur
 	if onFailure == "" {
 		onFailure = redis.Local
 	}
+	if o.Literal() {
+		logger.Warn(redisconfig.LiteralWarning, zap.String("zone", name))
+	}
 	z := &zone{name: name, metrics: metricsOf(name)}
 	storeUp.WithLabelValues(name).Set(0)
 	shared := redis.New(redis.Config{
@@ -118,7 +121,13 @@ func (z *zone) emit(event string, data map[string]any) {
 // joinZone returns the handler's zone. One that is new has the blocks that were kept
 // in the configuration's storage, or in Redis.
 func (t *Throttle) joinZone(ctx caddy.Context) (*zone, error) {
-	joined, _, err := zones.LoadOrNew(t.poolKey(), func() (caddy.Destructor, error) {
+	if t.Redis != nil {
+		if err := t.Redis.CheckFiles(); err != nil {
+			return nil, err
+		}
+	}
+	t.pooled = t.poolKey()
+	joined, _, err := zones.LoadOrNew(t.pooled, func() (caddy.Destructor, error) {
 		if t.Redis != nil {
 			return newSharedZone(t.Zone, t.Redis, redis.OnFailure(t.OnStoreFailure), t.logger)
 		}
