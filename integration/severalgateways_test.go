@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -8,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollamatest"
 	"github.com/gateway18789/caddy-ollama/ratelimit/redis/redistest"
@@ -255,4 +258,45 @@ func TestSeveralGatewaysOutliveRedis(t *testing.T) {
 	if n := passed.Load(); n < burst || n > burst+burst/3 {
 		t.Errorf("%d passed, want between the budget of %d and that and one gateway's share", n, burst)
 	}
+}
+
+func TestSeveralGatewaysLetATokenPassOnce(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	upstream := scripted(t)
+	var all []*gateway
+	for range 2 {
+		all = append(all, startGatewayWith(t, upstream.Address(),
+			"penalty 3 10m", "", "penalty_window 15 10m", "",
+			"max_lifetime 5m", fmt.Sprintf("replay once\n store redis {\n address %s\n timeout 1s\n}", server.Address)))
+	}
+	token := func(id string) string {
+		now := time.Now()
+		return signedToken(t, jwtSecret, jwt.MapClaims{"sub": "bot", "jti": id, "iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix()})
+	}
+	expect := func(what, id string, gateway, status int) {
+		t.Helper()
+		g := all[gateway]
+		if a := g.mustPost(g.from("127.0.0.2"), token(id), chatBody("hello", false)); a.status != status {
+			t.Errorf("%s: %d, want %d", what, a.status, status)
+		}
+	}
+	expect("a token", "a", 0, 200)
+	expect("the same on the other gateway", "a", 1, 403)
+	expect("and again", "a", 0, 403)
+	expect("another token", "b", 1, 200)
+	server.Kill()
+	expect("without Redis, a token that this gateway has seen", "a", 0, 403)
+	expect("without Redis, a new one", "c", 0, 200)
+	expect("the same there again", "c", 0, 403)
+	server.Restart()
+	await(t, "the first gateway has told Redis", func() error {
+		if output := all[0].output.String(); !strings.Contains(output, "the memory of tokens that gateways share is back") {
+			return errors.New("not yet")
+		}
+		return nil
+	})
+	expect("Redis is back with nothing, and the other gateway sees a token from before", "a", 1, 403)
+	expect("and one from the outage", "c", 1, 403)
+	expect("a new one", "d", 1, 200)
 }

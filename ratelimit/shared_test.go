@@ -9,8 +9,11 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/gateway18789/caddy-ollama/ratelimit/redis/redistest"
+	"github.com/gateway18789/caddy-ollama/ratelimit/redisconfig"
 )
 
 func TestHandlerOnRedis(t *testing.T) {
@@ -124,5 +127,55 @@ func TestAGatewayThatHasNeverMetTheOthersKeepsToItsShare(t *testing.T) {
 	}
 	if passed != 3 {
 		t.Errorf("%d passed, want a third of the burst of 9", passed)
+	}
+}
+
+func TestAnOutageIsToldOnRedis(t *testing.T) {
+	server := redistest.Start(t)
+	ctx := newContext(t)
+	l := listen(t, ctx, eventStoreDown, eventStoreUp)
+	throttle := load(t, ctx, fmt.Sprintf(`{"rate":"1/h","zone":"told","redis":{"address":%q,"timeout":1000000000}}`, server.Address))
+	ask(throttle, "192.0.2.1", with(200))
+	server.Kill()
+	for range 20 {
+		ask(throttle, "192.0.2.1", with(200))
+	}
+	expectTold(t, ctx, "told", map[string]float64{"store_up": 0, "store_outages_total": 1})
+	if events := l.heard(); len(events) != 1 || events[0]["zone"] != "told" || events[0]["on_store_failure"] != "local" || events[0]["error"] == "" {
+		t.Errorf("events when it is lost: %v", events)
+	}
+	server.Restart()
+	for end := time.Now().Add(10 * time.Second); len(l.heard()) < 2; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it never comes back")
+		}
+	}
+	expectTold(t, ctx, "told", map[string]float64{"store_up": 1, "store_outages_total": 1})
+	if seconds, ok := l.heard()[1]["seconds"].(float64); !ok || seconds <= 0 || seconds > 10 || l.heard()[1]["zone"] != "told" {
+		t.Errorf("event when it is back: %v", l.heard()[1])
+	}
+}
+
+func TestAPasswordInTheConfigurationIsWarnedOf(t *testing.T) {
+	for _, test := range []struct {
+		password string
+		want     int
+	}{{"", 0}, {"hunter2", 1}, {"{env.TEST_REDIS_PASSWORD}", 0}} {
+		t.Setenv("TEST_REDIS_PASSWORD", "hunter2")
+		core, logs := observer.New(zap.WarnLevel)
+		z, err := newSharedZone("warned", &redisconfig.Options{Address: "127.0.0.1:1", Password: test.password}, "", zap.New(core))
+		if err != nil {
+			t.Fatal(err)
+		}
+		z.close()
+		warnings := logs.FilterMessageSnippet("the password of store redis").All()
+		if len(warnings) != test.want {
+			t.Errorf("password %q: %d warnings, want %d", test.password, len(warnings), test.want)
+		}
+		for _, entry := range logs.All() {
+			if strings.Contains(fmt.Sprint(entry), "hunter2") {
+				t.Errorf("the password is logged: %v", entry)
+			}
+		}
 	}
 }
