@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -212,30 +211,6 @@ func TestOnFailure(t *testing.T) {
 				t.Error("a blocked client passes")
 				d.Ticket.Release(0)
 			}
-		})
-	}
-}
-
-func BenchmarkDecision(b *testing.B) {
-	for _, clients := range []int{1, 64} {
-		b.Run(fmt.Sprintf("%d at once", clients), func(b *testing.B) {
-			z := open(b, clientOf(b, redistest.Start(b).Address), nil)
-			p := limit.Policy{Interval: time.Microsecond, Burst: 1_000_000, Concurrency: 10_000, PerClient: 10_000}
-			b.SetParallelism(max(1, clients/2))
-			b.ResetTimer()
-			if clients == 1 {
-				for b.Loop() {
-					z.Admit(storetest.Client(1), &p).Ticket.Release(200)
-				}
-				return
-			}
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if d := z.Admit(storetest.Client(1), &p); d.Ticket != nil {
-						d.Ticket.Release(200)
-					}
-				}
-			})
 		})
 	}
 }
