@@ -83,11 +83,13 @@ func newSharedZone(name string, o *redisconfig.Options, onFailure redis.OnFailur
 	}
 	z := &zone{name: name, metrics: metricsOf(name)}
 	storeUp.WithLabelValues(name).Set(0)
+	// Who listens to events may take its time. Neither a request nor what renews the
+	// leases waits for it.
 	shared := redis.New(redis.Config{
 		Client: client, Prefix: o.KeyPrefix(), Name: name, Timeout: o.DecisionTimeout(), OnFailure: onFailure, Clock: time.Now,
 		Blocked: func(b limit.Block) {
 			if c := z.inForce(); c != nil {
-				c.throttle.tellOfBlock(b, "")
+				go c.throttle.tellOfBlock(b, "")
 			}
 		},
 		Met: func() { storeUp.WithLabelValues(name).Set(1) },
@@ -96,13 +98,13 @@ func newSharedZone(name string, o *redisconfig.Options, onFailure redis.OnFailur
 			storeOutagesTotal.WithLabelValues(name).Inc()
 			logger.Error("the store that gateways share is lost; this one goes on alone",
 				zap.String("zone", name), zap.String("on_store_failure", string(onFailure)), zap.Error(err))
-			z.emit(eventStoreDown, map[string]any{"zone": name, "on_store_failure": string(onFailure), "error": err.Error()})
+			go z.emit(eventStoreDown, map[string]any{"zone": name, "on_store_failure": string(onFailure), "error": err.Error()})
 		},
 		Up: func(outage time.Duration) {
 			storeUp.WithLabelValues(name).Set(1)
 			logger.Info("the store that gateways share is back, and knows what happened meanwhile",
 				zap.String("zone", name), zap.Duration("outage", outage))
-			z.emit(eventStoreUp, map[string]any{"zone": name, "seconds": outage.Seconds()})
+			go z.emit(eventStoreUp, map[string]any{"zone": name, "seconds": outage.Seconds()})
 		},
 	})
 	z.Store = shared

@@ -141,15 +141,20 @@ func TestAnOutageIsToldOnRedis(t *testing.T) {
 		ask(throttle, "192.0.2.1", with(200))
 	}
 	expectTold(t, ctx, "told", map[string]float64{"store_up": 0, "store_outages_total": 1})
+	hears := func(n int) {
+		t.Helper()
+		for end := time.Now().Add(10 * time.Second); len(l.heard()) < n; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("there are no %d events", n)
+			}
+		}
+	}
+	hears(1)
 	if events := l.heard(); len(events) != 1 || events[0]["zone"] != "told" || events[0]["on_store_failure"] != "local" || events[0]["error"] == "" {
 		t.Errorf("events when it is lost: %v", events)
 	}
 	server.Restart()
-	for end := time.Now().Add(10 * time.Second); len(l.heard()) < 2; time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("it never comes back")
-		}
-	}
+	hears(2)
 	expectTold(t, ctx, "told", map[string]float64{"store_up": 1, "store_outages_total": 1})
 	if seconds, ok := l.heard()[1]["seconds"].(float64); !ok || seconds <= 0 || seconds > 10 || l.heard()[1]["zone"] != "told" {
 		t.Errorf("event when it is back: %v", l.heard()[1])

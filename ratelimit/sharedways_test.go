@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -42,36 +43,52 @@ func TestWaysToRedisOnRedis(t *testing.T) {
 	}
 	for _, test := range []struct {
 		name  string
-		start func(t *testing.T) (store string, master *redistest.Server)
+		start func(t *testing.T) (store string, own goredis.UniversalClient)
 	}{
-		{"an address", func(t *testing.T) (string, *redistest.Server) {
+		{"an address", func(t *testing.T) (string, goredis.UniversalClient) {
 			server := redistest.Start(t)
-			return "address " + server.Address, server
+			return "address " + server.Address, server.Client()
 		}},
-		{"a user with a password, who may do nothing else", func(t *testing.T) (string, *redistest.Server) {
+		{"a user with a password, who may do nothing else", func(t *testing.T) (string, goredis.UniversalClient) {
 			acl := file("users.acl")
 			if err := os.WriteFile(acl, []byte(gatewayACL+"\nuser default on nopass ~* &* +@all\n"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			server := redistest.Start(t, "--aclfile", acl)
-			return fmt.Sprintf("address %s\n username gateway\n password {file.%s}", server.Address, file("password")), server
+			return fmt.Sprintf("address %s\n username gateway\n password {file.%s}", server.Address, file("password")), server.Client()
 		}},
-		{"TLS, with certificates of both sides", func(t *testing.T) (string, *redistest.Server) {
+		{"TLS, with certificates of both sides", func(t *testing.T) (string, goredis.UniversalClient) {
 			redistest.Issue(t, file("ca"), file("crt"), file("key"))
 			address := redistest.FreeAddress(t)
 			_, port, _ := net.SplitHostPort(address)
 			server := redistest.Start(t, "--tls-port", port, "--tls-cert-file", file("crt"), "--tls-key-file", file("key"),
 				"--tls-ca-cert-file", file("ca"), "--tls-auth-clients", "yes")
-			return fmt.Sprintf("address %s\n tls {\n ca %s\n certificate %s\n key %s\n}", address, file("ca"), file("crt"), file("key")), server
+			return fmt.Sprintf("address %s\n tls {\n ca %s\n certificate %s\n key %s\n}", address, file("ca"), file("crt"), file("key")), server.Client()
 		}},
-		{"a sentinel", func(t *testing.T) (string, *redistest.Server) {
+		{"a cluster, with a user", func(t *testing.T) (string, goredis.UniversalClient) {
+			addresses := redistest.Cluster(t)
+			cluster := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: addresses, DisableIdentity: true})
+			err := cluster.ForEachShard(t.Context(), func(ctx context.Context, node *goredis.Client) error {
+				arguments := []any{"acl", "setuser"}
+				for word := range strings.FieldsSeq(strings.TrimPrefix(gatewayACL, "user ") + " +cluster|slots") {
+					arguments = append(arguments, word)
+				}
+				return node.Do(ctx, arguments...).Err()
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return fmt.Sprintf("cluster %s\n username gateway\n password {file.%s}", strings.Join(addresses, " "), file("password")), cluster
+		}},
+		{"a sentinel", func(t *testing.T) (string, goredis.UniversalClient) {
 			server := redistest.Start(t)
 			sentinel := redistest.Sentinel(t, "main", server, "requirepass hunter2")
-			return fmt.Sprintf("sentinel main %s {\n password {file.%s}\n}", sentinel.Address, file("password")), server
+			return fmt.Sprintf("sentinel main %s {\n password {file.%s}\n}", sentinel.Address, file("password")), server.Client()
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			store, server := test.start(t)
+			store, own := test.start(t)
+			defer own.Close()
 			ctx := newContext(t)
 			throttle := load(t, ctx, asJSON(t, "rate 1/h\n burst 2\n penalty 1 1h\n zone way\n store redis {\n"+store+"\n timeout 5s\n}"))
 			for i, want := range []int{200, 200, 429} {
@@ -86,9 +103,7 @@ func TestWaysToRedisOnRedis(t *testing.T) {
 			if blocks := throttle.zone.Blocks(); len(blocks) != 1 {
 				t.Errorf("blocked: %v", blocks)
 			}
-			client := server.Client()
-			defer client.Close()
-			if n := client.ZCard(t.Context(), "{caddy-ollama:way}r").Val(); n != 2 {
+			if n := own.ZCard(t.Context(), "{caddy-ollama:way}r").Val(); n != 2 {
 				t.Errorf("Redis knows of %d clients, want 2", n)
 			}
 			if told := metricsTold(t, ctx, "way"); told["store_outages_total"] != 0 {
@@ -99,6 +114,13 @@ func TestWaysToRedisOnRedis(t *testing.T) {
 }
 
 func TestWhatTheUserOfTheGatewaysMayNotDoOnRedis(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, rights, _ := strings.Cut(gatewayACL, ">hunter2 "); !strings.Contains(string(readme), rights+"\n") {
+		t.Errorf("the README does not say: %s", rights)
+	}
 	acl := filepath.Join(t.TempDir(), "users.acl")
 	if err := os.WriteFile(acl, []byte(gatewayACL+"\nuser default on nopass ~* &* +@all\n"), 0o600); err != nil {
 		t.Fatal(err)

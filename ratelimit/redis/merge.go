@@ -126,7 +126,7 @@ func (z *Zone) charge(ctx context.Context, name string, arguments []any) error {
 
 // tellEnding ends a request in Redis that has ended without it.
 func (z *Zone) tellEnding(e *ending) error {
-	block, err := z.end(*e)
+	block, err := z.end(*e, z.config.Timeout)
 	if err != nil {
 		e.judgement = limit.Neutral // if it was heard, its error must not count twice
 		return err

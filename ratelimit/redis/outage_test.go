@@ -234,4 +234,13 @@ func TestWhatAClientCosts(t *testing.T) {
 	if each > 250 {
 		t.Errorf("a client costs %d bytes, want 250 at most", each)
 	}
+	before = redistest.MemoryUsed(t, client)
+	for i := range n {
+		z.Block(storetest.Client(i+1), time.Hour)
+	}
+	each = (redistest.MemoryUsed(t, client) - before) / n
+	t.Logf("%d bytes of Redis for each block", each)
+	if each > 400 {
+		t.Errorf("a block costs %d bytes, want 400 at most", each)
+	}
 }

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"sync/atomic"
 	"time"
 
@@ -48,15 +49,21 @@ func (t *ticket) Release(status int) *limit.Block {
 	z.releasing.Add(1) // before its lease is gone, for that is what Stop looks at
 	z.leases.drop(t.ended.lease)
 	t.ended.judgement = t.policy.Judge(status)
-	if z.down.Load() {
+	left := z.config.Timeout - t.waited
+	switch {
+	case z.down.Load():
 		defer z.releasing.Done()
 		return t.releaseAlone(status)
+	case t.waited < z.config.Timeout/patience:
+		defer z.releasing.Done()
+		return t.releaseTogether(status, left)
 	}
+	// Redis is slow, but answers: it has all of its time, if not that of the request
 	released := make(chan *limit.Block)
 	late := make(chan struct{})
 	go func() {
 		defer z.releasing.Done()
-		block := t.releaseTogether(status)
+		block := t.releaseTogether(status, z.config.Timeout)
 		select {
 		case released <- block:
 		case <-late:
@@ -65,7 +72,7 @@ func (t *ticket) Release(status int) *limit.Block {
 			}
 		}
 	}()
-	timer := time.NewTimer(z.config.Timeout - t.waited)
+	timer := time.NewTimer(left)
 	defer timer.Stop()
 	select {
 	case block := <-released:
@@ -76,10 +83,13 @@ func (t *ticket) Release(status int) *limit.Block {
 	}
 }
 
-// releaseTogether lets Redis judge.
-func (t *ticket) releaseTogether(status int) *limit.Block {
+// patience is the part of its timeout that Redis may take for an admission, and be fast.
+const patience = 4
+
+// releaseTogether lets Redis judge, if it answers within that time.
+func (t *ticket) releaseTogether(status int, within time.Duration) *limit.Block {
 	z := t.zone
-	block, err := z.end(t.ended)
+	block, err := z.end(t.ended, within)
 	if err != nil {
 		z.fail(err)
 		return t.releaseAlone(status)
@@ -109,8 +119,8 @@ func (z *Zone) blockedLate(block limit.Block) {
 
 // end tells Redis that a request has ended, and returns the block if the client is
 // now blocked for it.
-func (z *Zone) end(e ending) (*limit.Block, error) {
-	ctx, cancel := z.deadline()
+func (z *Zone) end(e ending, within time.Duration) (*limit.Block, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), within)
 	defer cancel()
 	p := e.policy
 	reply, err := releaseScript.Run(ctx, z.config.Client,
