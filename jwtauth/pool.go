@@ -40,6 +40,9 @@ func (h *Handler) replayMemory(logger *zap.Logger) (memory, string, error) {
 		return replayed{replay.New(maxReplayed), func() error { return nil }}, nil
 	}
 	if h.Redis != nil {
+		if err := h.Redis.CheckFiles(); err != nil {
+			return nil, "", err
+		}
 		poolKey += h.Redis.Identity() + h.OnStoreFailure
 		open = func() (caddy.Destructor, error) { return sharedMemory(h.Redis, h.OnStoreFailure == "refuse", logger) }
 	}
@@ -55,6 +58,9 @@ func sharedMemory(o *redisconfig.Options, refuse bool, logger *zap.Logger) (cadd
 	client, err := o.Connect()
 	if err != nil {
 		return nil, err
+	}
+	if o.Literal() {
+		logger.Warn(redisconfig.LiteralWarning)
 	}
 	shared := replay.NewShared(client, o.KeyPrefix(), o.DecisionTimeout(), maxReplayed, refuse, func(err error) {
 		if err == nil {

@@ -40,6 +40,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		zone           <name>
 //		store          memory|redis { ... }         # see the package redisconfig
 //		on_store_failure local|refuse|allow
+//		gateways       <n>
 //	}
 func (t *Throttle) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the directive's name
@@ -103,6 +104,8 @@ func (t *Throttle) unmarshalOption(d *caddyfile.Dispenser, option string) error 
 		return positive(d, &t.IPv6Prefix)
 	case "max_clients":
 		return positive(d, &t.MaxClients)
+	case "gateways":
+		return positive(d, &t.Gateways)
 	case "key":
 		if !d.AllArgs(&t.Key) {
 			return d.ArgErr()

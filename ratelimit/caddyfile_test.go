@@ -38,10 +38,11 @@ func TestCaddyfile(t *testing.T) {
 				address 127.0.0.1:6379
 			}
 			on_store_failure refuse
+			gateways        3
 		}`, `{"rate":"5/s","burst":10,"penalty":{"errors":3,"duration":600000000000},` +
 			`"penalty_window":{"errors":15,"duration":1200000000000},"penalty_status":[401,403],` +
 			`"concurrency":200,"per_client":7,"queue":{"places":50,"wait":5000000000},"key":"{http.auth.user.id}","ipv4_prefix":24,"ipv6_prefix":56,"exempt":["10.0.0.0/8","2001:db8::1"],` +
-			`"max_clients":5000,"zone":"chat","redis":{"address":"127.0.0.1:6379"},"on_store_failure":"refuse"}`},
+			`"max_clients":5000,"zone":"chat","redis":{"address":"127.0.0.1:6379"},"on_store_failure":"refuse","gateways":3}`},
 		{"days are a duration", "ip_throttle {\n penalty 1 1d\n}", `{"penalty":{"errors":1,"duration":86400000000000}}`},
 		{"the widest and the narrowest prefixes", "ip_throttle {\n ipv4_prefix 8\n ipv6_prefix 128\n}",
 			`{"ipv4_prefix":8,"ipv6_prefix":128}`},

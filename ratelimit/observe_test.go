@@ -259,15 +259,15 @@ func (l *listener) heard() []map[string]any {
 	return l.events
 }
 
-// listen subscribes to blocks in all configurations of an installation.
-func listen(t *testing.T, ctx caddy.Context) *listener {
+// listen subscribes to blocks in all configurations of an installation, and to other events.
+func listen(t *testing.T, ctx caddy.Context, others ...string) *listener {
 	t.Helper()
 	app, err := ctx.App("events")
 	if err != nil {
 		t.Fatal(err)
 	}
 	l := new(listener)
-	if err := app.(*caddyevents.App).Subscribe(&caddyevents.Subscription{Events: []string{eventBlocked}, Handlers: []caddyevents.Handler{l}}); err != nil {
+	if err := app.(*caddyevents.App).Subscribe(&caddyevents.Subscription{Events: append(others, eventBlocked), Handlers: []caddyevents.Handler{l}}); err != nil {
 		t.Fatal(err)
 	}
 	if err := app.(*caddyevents.App).Start(); err != nil {

@@ -92,6 +92,7 @@ func (t *Throttle) compile() error {
 		PerClient:     t.PerClient,
 		PenaltyStatus: t.PenaltyStatus,
 		MaxClients:    t.MaxClients,
+		Gateways:      t.Gateways,
 	}
 	if err := t.compilePenalties(); err != nil {
 		return err

@@ -89,10 +89,15 @@ type Throttle struct {
 	// the budget; `refuse`, all are answered 503; `allow`, whoever is not blocked passes.
 	// Default: `local`.
 	OnStoreFailure string `json:"on_store_failure,omitempty"`
+	// How many gateways share the zone: each has so small a share of the budget while
+	// Redis does not answer. Not set: as many as were alive when it answered last; then
+	// one that starts while Redis is away knows of no other, and takes the whole budget.
+	Gateways int `json:"gateways,omitempty"`
 
 	policy limit.Policy
 	exempt []netip.Prefix
 	zone   *zone // nil until acquired
+	pooled zoneKey
 	claim  *claim
 	logger *zap.Logger
 }
@@ -217,7 +222,7 @@ func (t *Throttle) Cleanup() error {
 	if t.claim != nil {
 		t.zone.unclaim(t.claim)
 	}
-	_, err := zones.Delete(t.poolKey())
+	_, err := zones.Delete(t.pooled)
 	return err
 }
 

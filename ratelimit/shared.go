@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
+	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
 	"github.com/gateway18789/caddy-ollama/ratelimit/redis"
 	"github.com/gateway18789/caddy-ollama/ratelimit/redisconfig"
@@ -35,6 +36,9 @@ var (
 // begins with an empty one.
 type zoneKey struct{ name, store string }
 
+// mostGateways is far more than anybody has.
+const mostGateways = 1000
+
 // poolKey is that of the handler's zone.
 func (t *Throttle) poolKey() zoneKey {
 	if t.Redis == nil {
@@ -54,10 +58,15 @@ func (t *Throttle) compileStore() error {
 	default:
 		return fmt.Errorf("on_store_failure %q: it must be local, refuse or allow", t.OnStoreFailure)
 	}
-	if t.Redis == nil {
-		return nil
+	switch {
+	case t.Gateways < 0 || t.Gateways > mostGateways:
+		return fmt.Errorf("gateways %d: give a number from 1 to %d", t.Gateways, mostGateways)
+	case t.Redis != nil:
+		return t.Redis.Check()
+	case t.Gateways != 0:
+		return errors.New("gateways: only store redis is shared")
 	}
-	return t.Redis.Check()
+	return nil
 }
 
 // newSharedZone returns one whose state is in Redis.
@@ -69,22 +78,33 @@ func newSharedZone(name string, o *redisconfig.Options, onFailure redis.OnFailur
 	if onFailure == "" {
 		onFailure = redis.Local
 	}
+	if o.Literal() {
+		logger.Warn(redisconfig.LiteralWarning, zap.String("zone", name))
+	}
 	z := &zone{name: name, metrics: metricsOf(name)}
-	storeUp.WithLabelValues(name).Set(1)
+	storeUp.WithLabelValues(name).Set(0)
+	// Who listens to events may take its time. Neither a request nor what renews the
+	// leases waits for it.
 	shared := redis.New(redis.Config{
 		Client: client, Prefix: o.KeyPrefix(), Name: name, Timeout: o.DecisionTimeout(), OnFailure: onFailure, Clock: time.Now,
+		Blocked: func(b limit.Block) {
+			if c := z.inForce(); c != nil {
+				go c.throttle.tellOfBlock(c.ctx, b, "")
+			}
+		},
+		Met: func() { storeUp.WithLabelValues(name).Set(1) },
 		Down: func(err error) {
 			storeUp.WithLabelValues(name).Set(0)
 			storeOutagesTotal.WithLabelValues(name).Inc()
 			logger.Error("the store that gateways share is lost; this one goes on alone",
 				zap.String("zone", name), zap.String("on_store_failure", string(onFailure)), zap.Error(err))
-			z.emit(eventStoreDown, map[string]any{"zone": name, "on_store_failure": string(onFailure), "error": err.Error()})
+			go z.emit(eventStoreDown, map[string]any{"zone": name, "on_store_failure": string(onFailure), "error": err.Error()})
 		},
 		Up: func(outage time.Duration) {
 			storeUp.WithLabelValues(name).Set(1)
 			logger.Info("the store that gateways share is back, and knows what happened meanwhile",
 				zap.String("zone", name), zap.Duration("outage", outage))
-			z.emit(eventStoreUp, map[string]any{"zone": name, "seconds": outage.Seconds()})
+			go z.emit(eventStoreUp, map[string]any{"zone": name, "seconds": outage.Seconds()})
 		},
 	})
 	z.Store = shared
@@ -111,7 +131,13 @@ func (z *zone) listener(event string) *claim {
 // joinZone returns the handler's zone. One that is new has the blocks that were kept
 // in the configuration's storage, or in Redis.
 func (t *Throttle) joinZone(ctx caddy.Context) (*zone, error) {
-	joined, _, err := zones.LoadOrNew(t.poolKey(), func() (caddy.Destructor, error) {
+	if t.Redis != nil {
+		if err := t.Redis.CheckFiles(); err != nil {
+			return nil, err
+		}
+	}
+	t.pooled = t.poolKey()
+	joined, _, err := zones.LoadOrNew(t.pooled, func() (caddy.Destructor, error) {
 		if t.Redis != nil {
 			return newSharedZone(t.Zone, t.Redis, redis.OnFailure(t.OnStoreFailure), t.logger)
 		}

@@ -32,6 +32,9 @@ type Policy struct {
 	PenaltyStatus []int
 	// MaxClients bounds how many clients are remembered, and so the memory; 0: any number.
 	MaxClients int
+	// Gateways is how many share the budget, even if fewer have been seen; 0: as many as
+	// have been seen.
+	Gateways int
 }
 
 // Places is how many clients may be remembered.

@@ -65,6 +65,9 @@ func (z *Zone) tick(renew bool) error {
 		z.forgotten = true
 	}
 	if err == nil {
+		if !z.joined && !z.down.Load() && z.config.Met != nil {
+			z.config.Met()
+		}
 		z.joined = true
 		z.gateways.Store(b.gateways)
 		if b.version != z.version {
@@ -72,6 +75,9 @@ func (z *Zone) tick(renew bool) error {
 				z.version = b.version
 			}
 		}
+	}
+	if err == nil {
+		err = z.tellLate(ctx)
 	}
 	if err != nil {
 		z.fail(err)
@@ -133,10 +139,10 @@ func (z *Zone) unrenew(renewed map[string]string) {
 	held := z.leases.all()
 	for lease, alias := range renewed {
 		if _, still := held[lease]; !still {
-			z.outage.ended(ending{alias: alias, lease: lease, policy: nobody})
+			z.outage.endings.add(&ending{alias: alias, lease: lease, policy: nobody})
 		}
 	}
-	_ = z.tellEndings() // what is not told lapses
+	_ = z.outage.endings.tell(z.tellEnding) // or the next time
 }
 
 // leave takes this gateway off the list.

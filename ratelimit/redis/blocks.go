@@ -58,7 +58,7 @@ func (z *Zone) Unblock(key limit.Key) bool {
 		}
 		z.fail(err)
 	}
-	z.outage.lifted(key)
+	z.outage.lifts.add(key)
 	return lifted
 }
 

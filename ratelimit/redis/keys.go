@@ -37,4 +37,7 @@ func (k keys) alias(key limit.Key) string {
 
 func (k keys) errorsOf(alias string) string { return k.base + "e" + alias }
 
+// toldOf notes that charges have been told.
+func (k keys) toldOf(name string) string { return k.base + "m" + name }
+
 func (k keys) leasesOf(alias string) string { return k.base + "c" + alias }

@@ -11,74 +11,31 @@ import (
 
 // outage is what happened since Redis was lost, and must be told when it is back.
 type outage struct {
-	mu      sync.Mutex
-	since   time.Time
-	charges map[limit.Key]charge
-	endings []ending
-	lifts   []limit.Key
+	mu    sync.Mutex
+	since time.Time
+
+	charges charges
+	endings untold[*ending]
+	lifts   untold[limit.Key]
 }
 
-// charge is what a client took of its rate while this gateway was alone. Times are on
-// the gateway's clock.
-type charge struct {
-	base time.Time // what it owed before, as when its next request was due
-	due  time.Time // the same with what it took since
-	p    *limit.Policy
-}
-
-// mostEndings bounds what is remembered of ended requests. What is forgotten costs
-// a slot until its lease lapses, or an error that counted for this gateway only.
-const mostEndings = 10_000
-
-func (o *outage) init() { o.charges = make(map[limit.Key]charge) }
-
-// take charges one request by GCRA at the whole budget's rate, to a client that
-// owed so much before.
-func (o *outage) take(key limit.Key, p *limit.Policy, now time.Time, owed time.Duration) {
-	if p.Interval == 0 {
-		return
-	}
+func (o *outage) begin(now time.Time) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	c, known := o.charges[key]
-	if !known {
-		if len(o.charges) >= p.Places() {
-			return
-		}
-		c.base = now.Add(owed)
-		c.due = c.base
-	}
-	if c.due.Before(now) {
-		c.due = now
-	}
-	c.due, c.p = c.due.Add(p.Interval), p
-	o.charges[key] = c
+	o.since = now
 }
 
-// parts is what the client still owes: from before, and for what it took since.
-func (c charge) parts(now time.Time) (before, since time.Duration) {
-	before = max(0, c.base.Sub(now))
-	return before, max(0, c.due.Sub(now)-before)
-}
-
-func (o *outage) ended(e ending) {
+func (o *outage) began() time.Time {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if len(o.endings) < mostEndings {
-		o.endings = append(o.endings, e)
-	}
+	return o.since
 }
 
-func (o *outage) lifted(key limit.Key) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if len(o.lifts) < mostEndings {
-		o.lifts = append(o.lifts, key)
-	}
+// share is this gateway's part of a policy. One that has never heard of the others
+// knows of as many as the policy says.
+func (z *Zone) share(p *limit.Policy) *limit.Policy {
+	return p.Share(max(p.Gateways, int(z.gateways.Load())))
 }
-
-// share is this gateway's part of a policy.
-func (z *Zone) share(p *limit.Policy) *limit.Policy { return p.Share(int(z.gateways.Load())) }
 
 // admitAlone decides without Redis.
 func (z *Zone) admitAlone(who limit.Client, p *limit.Policy) limit.Decision {
@@ -96,7 +53,7 @@ func (z *Zone) admitAlone(who limit.Client, p *limit.Policy) limit.Decision {
 	}
 	switch {
 	case d.Ticket != nil:
-		z.outage.take(who.Key, p, z.config.Clock(), owed)
+		z.outage.charges.take(who.Key, p, z.config.Clock(), owed)
 		d.Ticket = z.wrap(who, who.Key, p, z.leases.name(z.gateway), d.Ticket)
 	case d.Place != nil:
 		d.Place = lonely{place: d.Place, zone: z, who: who, policy: p, owed: owed}
@@ -118,7 +75,7 @@ func (l lonely) Wait(ctx context.Context) limit.Decision {
 	z := l.zone
 	d := l.place.Wait(ctx)
 	if d.Ticket != nil {
-		z.outage.take(l.who.Key, l.policy, z.config.Clock(), l.owed)
+		z.outage.charges.take(l.who.Key, l.policy, z.config.Clock(), l.owed)
 		d.Ticket = z.wrap(l.who, l.who.Key, l.policy, z.leases.name(z.gateway), d.Ticket)
 	}
 	return d
@@ -130,9 +87,7 @@ func (z *Zone) fail(err error) {
 	if !z.down.CompareAndSwap(false, true) {
 		return
 	}
-	z.outage.mu.Lock()
-	z.outage.since = z.config.Clock()
-	z.outage.mu.Unlock()
+	z.outage.begin(z.config.Clock())
 	if err == nil {
 		err = errors.New("redis gave no answer")
 	}

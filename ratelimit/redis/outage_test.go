@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -216,30 +215,6 @@ func TestOnFailure(t *testing.T) {
 	}
 }
 
-func BenchmarkDecision(b *testing.B) {
-	for _, clients := range []int{1, 64} {
-		b.Run(fmt.Sprintf("%d at once", clients), func(b *testing.B) {
-			z := open(b, clientOf(b, redistest.Start(b).Address), nil)
-			p := limit.Policy{Interval: time.Microsecond, Burst: 1_000_000, Concurrency: 10_000, PerClient: 10_000}
-			b.SetParallelism(max(1, clients/2))
-			b.ResetTimer()
-			if clients == 1 {
-				for b.Loop() {
-					z.Admit(storetest.Client(1), &p).Ticket.Release(200)
-				}
-				return
-			}
-			b.RunParallel(func(pb *testing.PB) {
-				for pb.Next() {
-					if d := z.Admit(storetest.Client(1), &p); d.Ticket != nil {
-						d.Ticket.Release(200)
-					}
-				}
-			})
-		})
-	}
-}
-
 func TestWhatAClientCosts(t *testing.T) {
 	server := redistest.Start(t)
 	z := open(t, clientOf(t, server.Address), nil)
@@ -258,5 +233,14 @@ func TestWhatAClientCosts(t *testing.T) {
 	t.Logf("%d bytes of Redis for each client", each)
 	if each > 250 {
 		t.Errorf("a client costs %d bytes, want 250 at most", each)
+	}
+	before = redistest.MemoryUsed(t, client)
+	for i := range n {
+		z.Block(storetest.Client(i+1), time.Hour)
+	}
+	each = (redistest.MemoryUsed(t, client) - before) / n
+	t.Logf("%d bytes of Redis for each block", each)
+	if each > 400 {
+		t.Errorf("a block costs %d bytes, want 400 at most", each)
 	}
 }

@@ -20,7 +20,8 @@ type place struct {
 	due     int64        // what was due then by the clock of Redis, in microseconds
 	reason  limit.Reason // why it waits
 	waiter  *queue.Waiter
-	ticket  *ticket // once served
+	ticket  *ticket       // once served
+	waited  time.Duration // for Redis, before it joined
 }
 
 // line gives the request a place in the queue, or refuses it if there is none.
@@ -82,6 +83,7 @@ func (pl *place) Wait(ctx context.Context) limit.Decision {
 			pl.giveBack()
 			return limit.Decision{Reason: limit.Blocked, RetryAfter: wait, Quota: pl.policy.NoQuota(wait)}
 		}
+		pl.ticket.waited = pl.waited
 		return limit.Decision{Ticket: pl.ticket, Quota: pl.quota}
 	case queue.Gone:
 		// its rate stays taken: else a client could come and leave as often as it likes

@@ -6,6 +6,12 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 )
 
+//go:embed lua/begin.lua
+var beginLua string
+
+//go:embed lua/write.lua
+var writeLua string
+
 //go:embed lua/admit.lua
 var admitLua string
 
@@ -32,12 +38,12 @@ var mergeLua string
 
 // The scripts, each of which is one round trip and happens as a whole.
 var (
-	admitScript   = goredis.NewScript(admitLua)
-	refundScript  = goredis.NewScript(refundLua)
-	releaseScript = goredis.NewScript(releaseLua)
-	blockScript   = goredis.NewScript(blockLua)
-	unblockScript = goredis.NewScript(unblockLua)
-	blocksScript  = goredis.NewScript(blocksLua)
-	beatScript    = goredis.NewScript(beatLua)
-	mergeScript   = goredis.NewScript(mergeLua)
+	admitScript   = goredis.NewScript(beginLua + admitLua)
+	refundScript  = goredis.NewScript(beginLua + refundLua)
+	releaseScript = goredis.NewScript(beginLua + writeLua + releaseLua)
+	blockScript   = goredis.NewScript(beginLua + writeLua + blockLua)
+	unblockScript = goredis.NewScript(beginLua + unblockLua)
+	blocksScript  = goredis.NewScript(beginLua + blocksLua)
+	beatScript    = goredis.NewScript(beginLua + beatLua)
+	mergeScript   = goredis.NewScript(beginLua + mergeLua)
 )

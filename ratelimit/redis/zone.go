@@ -37,14 +37,20 @@ type Config struct {
 	Timeout   time.Duration // how long one decision may take
 	OnFailure OnFailure
 	Clock     func() time.Time // of this gateway
-	// Down and Up are called when Redis has failed, and when it is back.
+	// Met is called when Redis has answered for the first time, unless it had failed
+	// before. Down and Up are called when it has failed, and when it is back.
+	Met  func()
 	Down func(error)
 	Up   func(outage time.Duration)
-	// Lease is how long the slots of a gateway that has died stay taken. 0: 30 s.
+	// Blocked is called when a client is blocked for a request whose ticket has been
+	// released already, so that Release could not tell.
+	Blocked func(limit.Block)
+	// Lease is how long the slots of a gateway that has died stay taken. 0: 29 s.
 	Lease time.Duration
 }
 
-const defaultLease = 30 * time.Second
+// defaultLease lets the slots of a dead gateway be in use again within 30 s.
+const defaultLease = 29 * time.Second
 
 // unlimited stands for any number where Lua counts in floating point.
 const unlimited = 1 << 52
@@ -66,9 +72,12 @@ type Zone struct {
 	version   int64        // of the blocks that local has
 	joined    bool         // Redis has heard of this gateway
 	forgotten bool         // Redis has lost what it knew, and has not been told yet
+	unsure    *batch       // of charges, which Redis may have heard or not
 	gateways  atomic.Int64 // that live, by the last word
 	leases    leases
 	outage    outage
+	// releasing are releases that go on, though nobody waits for them any more.
+	releasing sync.WaitGroup
 
 	stopping, stopped chan struct{}
 }
@@ -90,7 +99,7 @@ func New(config Config) *Zone {
 	_, _ = rand.Read(z.gateway[:]) // never fails
 	z.gateways.Store(1)
 	z.leases.held = make(map[string]string)
-	z.outage.init()
+	z.outage.charges.of = make(map[limit.Key]charge)
 	go z.run()
 	return z
 }
@@ -101,12 +110,25 @@ func (z *Zone) Stop(done func()) {
 	close(z.stopping)
 	go func() {
 		<-z.stopped
+		z.releasing.Wait()
 		done()
 	}()
 }
 
 // Admit implements limit.Store.
 func (z *Zone) Admit(who limit.Client, p *limit.Policy) limit.Decision {
+	began := time.Now()
+	d := z.admit(who, p)
+	if t, ok := d.Ticket.(*ticket); ok {
+		t.waited = time.Since(began)
+	}
+	if pl, ok := d.Place.(*place); ok {
+		pl.waited = time.Since(began)
+	}
+	return d
+}
+
+func (z *Zone) admit(who limit.Client, p *limit.Policy) limit.Decision {
 	if !z.down.Load() {
 		d, err := z.admitTogether(who, p)
 		if err == nil {

@@ -9,7 +9,10 @@ import (
 //
 //	store redis {
 //		address  <host:port>
-//		sentinel <master> <host:port>...
+//		sentinel <master> <host:port>... {
+//			username <name>
+//			password <value>
+//		}
 //		cluster  <host:port>...
 //		username <name>
 //		password <value>
@@ -58,14 +61,22 @@ func (o *Options) unmarshal(d *caddyfile.Dispenser, option string) error {
 			return d.Err("sentinel takes the master's name and one address or more")
 		}
 		o.Sentinel = &Sentinel{Master: values[0], Address: values[1:]}
-		return nil
+		return unmarshalBlock(d, option, map[string]*string{
+			"username": &o.Sentinel.Username, "password": &o.Sentinel.Password,
+		})
 	case "cluster":
 		if o.Cluster = d.RemainingArgs(); len(o.Cluster) == 0 {
 			return d.Err("cluster takes one address or more")
 		}
 		return nil
 	case "tls":
-		return o.unmarshalTLS(d)
+		if d.NextArg() {
+			return d.ArgErr()
+		}
+		o.TLS = new(TLS)
+		return unmarshalBlock(d, option, map[string]*string{
+			"ca": &o.TLS.CA, "certificate": &o.TLS.Certificate, "key": &o.TLS.Key, "server_name": &o.TLS.ServerName,
+		})
 	}
 	targets := map[string]*string{
 		"address": &o.Address, "username": &o.Username, "password": &o.Password, "prefix": &o.Prefix, "timeout": new(string),
@@ -74,9 +85,8 @@ func (o *Options) unmarshal(d *caddyfile.Dispenser, option string) error {
 	if !known {
 		return d.Errf("unrecognized option %q of store redis", option)
 	}
-	if !d.AllArgs(target) || *target == "" {
-		// not d.ArgErr, which would repeat what may be a secret
-		return d.Errf("%s takes one value; put it into quotes if it has blanks", option)
+	if err := oneValue(d, option, target); err != nil {
+		return err
 	}
 	if option == "timeout" {
 		timeout, err := caddy.ParseDuration(*target)
@@ -88,28 +98,31 @@ func (o *Options) unmarshal(d *caddyfile.Dispenser, option string) error {
 	return nil
 }
 
-func (o *Options) unmarshalTLS(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		return d.ArgErr()
-	}
-	o.TLS = new(TLS)
+// unmarshalBlock reads a block of options that have one value each.
+func unmarshalBlock(d *caddyfile.Dispenser, name string, targets map[string]*string) error {
 	given := make(map[string]bool)
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		option := d.Val()
 		if given[option] {
-			return d.Errf("option %q of tls is given twice", option)
+			return d.Errf("option %q of %s is given twice", option, name)
 		}
 		given[option] = true
-		targets := map[string]*string{
-			"ca": &o.TLS.CA, "certificate": &o.TLS.Certificate, "key": &o.TLS.Key, "server_name": &o.TLS.ServerName,
-		}
 		target, known := targets[option]
 		if !known {
-			return d.Errf("unrecognized option %q of tls", option)
+			return d.Errf("unrecognized option %q of %s", option, name)
 		}
-		if !d.AllArgs(target) {
-			return d.ArgErr()
+		if err := oneValue(d, option, target); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// oneValue reads an option's value. It is not d.ArgErr that tells what is wrong, for that
+// would repeat what may be a secret.
+func oneValue(d *caddyfile.Dispenser, option string, target *string) error {
+	if !d.AllArgs(target) || *target == "" {
+		return d.Errf("%s takes one value; put it into quotes if it has blanks", option)
 	}
 	return nil
 }

@@ -3,18 +3,15 @@
 package redisconfig
 
 import (
-	"crypto/tls"
-	"crypto/x509"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	goredis "github.com/redis/go-redis/v9"
 )
 
 // Options say where Redis (or Valkey) is, and how to speak to it.
@@ -26,7 +23,9 @@ type Options struct {
 	// or some nodes of a cluster.
 	Cluster []string `json:"cluster,omitempty"`
 	// Who we are. May be placeholders such as `{file./etc/caddy-ollama/redis.password}`,
-	// which are resolved when the configuration is loaded, and shown nowhere.
+	// which are resolved for each new connection, and shown nowhere: so a file that
+	// changes counts without a reload. A password that stands here itself is shown by the
+	// admin API.
 	Username string `json:"username,omitempty"`
 	Password string `json:"password,omitempty"`
 	// Encrypts the connection. Not set: it is not encrypted.
@@ -42,9 +41,12 @@ type Options struct {
 type Sentinel struct {
 	Master  string   `json:"master"`
 	Address []string `json:"address"`
+	// Who we are to the sentinels, as Username and Password are to the master.
+	Username string `json:"username,omitempty"`
+	Password string `json:"password,omitempty"`
 }
 
-// TLS says whom to trust, and who we are.
+// TLS says whom to trust, and who we are. The files are read for each new connection.
 type TLS struct {
 	// Certificates of who may have signed the server's. Not set: the system's.
 	CA string `json:"ca,omitempty"`
@@ -73,6 +75,9 @@ func (o *Options) Check() error {
 		addresses, ways = append(addresses, o.Sentinel.Address...), ways+1
 		if o.Sentinel.Master == "" || len(o.Sentinel.Address) == 0 {
 			return errors.New("store redis: sentinel needs the master's name, and an address")
+		}
+		if o.Sentinel.Username != "" && o.Sentinel.Password == "" {
+			return errors.New("store redis: sentinel: username without password")
 		}
 	}
 	if o.Cluster != nil {
@@ -115,65 +120,26 @@ func (o *Options) DecisionTimeout() time.Duration {
 	return time.Duration(o.Timeout)
 }
 
-// Identity is the same for options that mean the same. It has placeholders in it,
-// not what they stand for.
+// Identity is the same for options that mean the same. It has placeholders in it, not
+// what they stand for, because that may change while a client is in use; but for the
+// sentinels' password, which cannot.
 func (o *Options) Identity() string {
 	text, _ := json.Marshal(o) // strings and numbers only
+	if o.Sentinel != nil {
+		username, password, _ := resolve(o.Sentinel.Username, o.Sentinel.Password)
+		text = fmt.Appendf(text, "%x", sha256.Sum256([]byte(username+"\x00"+password)))
+	}
 	return string(text)
 }
 
-// Connect returns a client. It does not wait for Redis.
-func (o *Options) Connect() (goredis.UniversalClient, error) {
-	quiet()
-	options := &goredis.UniversalOptions{
-		// One try: the next request, or who looks in the background, makes another.
-		MaxRetries: -1, DialerRetries: 1,
-		DialTimeout: 4 * o.DecisionTimeout(), ContextTimeoutEnabled: true,
-		ReadTimeout: 10 * time.Second, WriteTimeout: 10 * time.Second, // the context's end earlier
-		PoolSize: 64, MinIdleConns: 2, DisableIdentity: true,
-	}
-	switch {
-	case o.Sentinel != nil:
-		options.Addrs, options.MasterName = o.Sentinel.Address, o.Sentinel.Master
-	case o.Cluster != nil:
-		options.Addrs, options.IsClusterMode = o.Cluster, true
-	default:
-		options.Addrs = []string{o.Address}
-	}
-	replacer := caddy.NewReplacer()
-	var err error
-	if options.Username, err = replacer.ReplaceOrErr(o.Username, true, true); err != nil {
-		return nil, fmt.Errorf("store redis: username: %w", err)
-	}
-	if options.Password, err = replacer.ReplaceOrErr(o.Password, true, true); err != nil {
-		return nil, fmt.Errorf("store redis: password: %w", err)
-	}
-	if o.TLS != nil {
-		if options.TLSConfig, err = o.TLS.config(); err != nil {
-			return nil, fmt.Errorf("store redis: tls: %w", err)
-		}
-	}
-	return goredis.NewUniversalClient(options), nil
+// Literal reports whether a password stands in the options itself, where whoever may
+// read the configuration can read it.
+func (o *Options) Literal() bool {
+	return literal(o.Password) || o.Sentinel != nil && literal(o.Sentinel.Password)
 }
 
-func (t *TLS) config() (*tls.Config, error) {
-	config := &tls.Config{ServerName: t.ServerName, MinVersion: tls.VersionTLS12}
-	if t.CA != "" {
-		text, err := os.ReadFile(t.CA)
-		if err != nil {
-			return nil, err
-		}
-		config.RootCAs = x509.NewCertPool()
-		if !config.RootCAs.AppendCertsFromPEM(text) {
-			return nil, fmt.Errorf("%s has no certificate", t.CA)
-		}
-	}
-	if t.Certificate != "" {
-		certificate, err := tls.LoadX509KeyPair(t.Certificate, t.Key)
-		if err != nil {
-			return nil, err
-		}
-		config.Certificates = []tls.Certificate{certificate}
-	}
-	return config, nil
-}
+// LiteralWarning is what to tell then.
+const LiteralWarning = "the password of store redis stands in the configuration, which the admin API shows: " +
+	"put it into a file, and that as a placeholder here, such as {file./etc/caddy-ollama/redis.password}"
+
+func literal(secret string) bool { return secret != "" && !strings.Contains(secret, "{") }

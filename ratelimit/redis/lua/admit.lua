@@ -9,8 +9,6 @@
 -- Returns the verdict (0 passed, 1 rate, 2 blocked, 3 all slots taken, 4 the
 -- client's slots taken), the wait, what the client owes, which of the three names
 -- it counts under, and the time.
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
 local blocks, rates, leases = KEYS[1], KEYS[2], KEYS[3]
 local interval, burst = tonumber(ARGV[5]), tonumber(ARGV[6])
 local concurrency, perClient, places = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
@@ -18,7 +16,6 @@ local lease, length, what = ARGV[10], tonumber(ARGV[11]), ARGV[12]
 local looks, takes, queues = what:find('r'), what:find('s'), what:find('q')
 local full = burst * interval
 
-local function whole(n) return string.format('%.0f', n) end
 
 -- place finds the name that the client counts under: its own, unless it is new and
 -- there are too many. A newcomer pays for the search for those who owe nothing.

@@ -1,10 +1,8 @@
 -- Gives back what one request took of a rate, but for what time has paid off since.
 -- KEYS: rates. ARGV: the name it counts under, interval, what was due when it had taken
 -- it. Returns what the client owes.
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
 local due = redis.call('ZSCORE', KEYS[1], ARGV[1])
 if not due then return '0' end
 due = due - math.min(ARGV[2], math.max(0, ARGV[3] - now))
-redis.call('ZADD', KEYS[1], string.format('%.0f', due), ARGV[1])
-return string.format('%.0f', math.max(0, due - now))
+redis.call('ZADD', KEYS[1], whole(due), ARGV[1])
+return whole(math.max(0, due - now))

@@ -6,8 +6,6 @@
 -- in a window, its length, the longest block, how long a block is remembered, blocks
 -- at most. Returns the block if the client is now blocked for it: its beginning, its
 -- end, cause and repeats, and the time.
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
 local blocks, ends, version, errors = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 redis.call('ZREM', KEYS[5], ARGV[1])
 redis.call('ZREM', KEYS[6], ARGV[1])
@@ -16,7 +14,6 @@ local judgement, client, name = ARGV[2], ARGV[3], ARGV[4]
 local inARow, blockTime = tonumber(ARGV[5]), tonumber(ARGV[6])
 local window, windowTime = tonumber(ARGV[7]), tonumber(ARGV[8])
 local longest, remembered, most = tonumber(ARGV[9]), tonumber(ARGV[10]), tonumber(ARGV[11])
-local function whole(n) return string.format('%.0f', n) end
 
 if judgement == '0' then return {} end
 if judgement == '1' then
@@ -25,13 +22,8 @@ if judgement == '1' then
 end
 
 -- what was in flight when a block began does not prolong it
-local last = redis.call('HGET', blocks, client)
-local ended, repeats
-if last then
-  local till, before = last:match('^%d+ (%d+) (%d+)')
-  ended, repeats = tonumber(till), tonumber(before)
-  if ended > now then return {} end
-end
+local ended, repeats = last(blocks, client)
+if ended and ended > now then return {} end
 
 local known = redis.call('HMGET', errors, 'row', 'last', 'recent')
 local since = now - (tonumber(known[2]) or 0)
@@ -75,13 +67,4 @@ for _ = 1, repeats do
   if blockTime >= longest then break end
   blockTime = blockTime * 2
 end
-local till = now + math.min(blockTime, longest)
-redis.call('HSET', blocks, client, table.concat({whole(now), whole(till), repeats, cause, name}, ' '))
-redis.call('ZADD', ends, whole(till), client)
-local final = redis.call('ZRANGE', ends, -1, -1, 'WITHSCORES')
-local keep = math.ceil((final[2] - now + remembered) / 1000)
-redis.call('PEXPIRE', blocks, keep)
-redis.call('PEXPIRE', ends, keep)
-redis.call('INCR', version)
-redis.call('PEXPIRE', version, keep)
-return {whole(now), whole(till), cause, repeats, whole(now)}
+return write(blocks, ends, version, remembered, client, now, now + math.min(blockTime, longest), repeats, cause, name)

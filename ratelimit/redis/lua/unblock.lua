@@ -1,7 +1,5 @@
 -- Lifts a block, and forgets what led to it. Returns 1 if it was in force.
 -- KEYS: blocks, their ends, their version, the client's errors. ARGV: the client's key.
-local clock = redis.call('TIME')
-local now = clock[1] * 1000000 + clock[2]
 redis.call('DEL', KEYS[4])
 local last = redis.call('HGET', KEYS[1], ARGV[1])
 if not last then return 0 end

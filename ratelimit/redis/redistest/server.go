@@ -1,5 +1,5 @@
-// Package redistest starts Redis servers for tests: real ones where redis-server is
-// installed, miniredis elsewhere.
+// Package redistest starts real Redis servers for tests. Where redis-server is not
+// installed it skips the test.
 package redistest
 
 import (
@@ -34,15 +34,24 @@ func Start(t testing.TB, arguments ...string) *Server {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("redis-server is not installed: apt install redis-server")
 	}
-	s := &Server{Address: freeAddress(t), t: t, arguments: arguments, dir: t.TempDir()}
+	s := newServer(t)
+	_, port, _ := net.SplitHostPort(s.Address)
+	s.arguments = append([]string{
+		"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.dir,
+	}, arguments...)
 	s.Restart()
+	return s
+}
+
+func newServer(t testing.TB) *Server {
+	s := &Server{Address: FreeAddress(t), t: t, dir: t.TempDir()}
 	t.Cleanup(s.Kill)
 	return s
 }
 
-// freeAddress is one on loopback with a port that is free, as is the port 10000 above
+// FreeAddress is one on loopback with a port that is free, as is the port 10000 above
 // it, where a cluster's nodes talk.
-func freeAddress(t testing.TB) string {
+func FreeAddress(t testing.TB) string {
 	t.Helper()
 	for range 100 {
 		port := 10000 + rand.IntN(10000) // the kernel gives these to nobody who asks for any
@@ -66,11 +75,7 @@ func isFree(address string) bool {
 // Restart starts the server again at its address, and returns once it answers.
 func (s *Server) Restart() {
 	s.t.Helper()
-	_, port, _ := net.SplitHostPort(s.Address)
-	arguments := append([]string{
-		"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.dir,
-	}, s.arguments...)
-	s.process = exec.Command("redis-server", arguments...)
+	s.process = exec.Command("redis-server", s.arguments...)
 	output, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		s.t.Fatal(err)
@@ -83,7 +88,7 @@ func (s *Server) Restart() {
 	client := s.Client()
 	defer client.Close()
 	for range 500 {
-		if client.Ping(s.t.Context()).Err() == nil {
+		if err := client.Ping(s.t.Context()).Err(); err == nil || strings.HasPrefix(err.Error(), "NOAUTH") {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
