@@ -31,7 +31,7 @@ func newMetrics() *metrics {
 	histogram := func(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, Buckets: buckets}, append([]string{operation, model}, labels...))
 	}
-	return &metrics{
+	m := &metrics{
 		duration: histogram("gen_ai_client_operation_duration_seconds",
 			"How long model calls took, by why they failed; empty: they did not.", genai.Seconds, "error_type"),
 		firstChunk: histogram("gen_ai_client_operation_time_to_first_chunk_seconds",
@@ -52,6 +52,26 @@ func newMetrics() *metrics {
 		}),
 		models: genai.NewModels(mostModels),
 	}
+	// Prometheus sees no increase to the first value of a series, so the first forged
+	// token must not be the first that it sees.
+	for _, reason := range everyReason() {
+		m.requestsOf(&record.Record{Reason: reason})
+	}
+	return m
+}
+
+// everyReason is every one that a request is counted by, if handlers are our own.
+func everyReason() []string {
+	all := append(record.Reasons(), record.OtherReason)
+	for _, fault := range token.Faults() {
+		all = append(all, record.BadToken+string(fault))
+	}
+	return all
+}
+
+// requestsOf counts the requests that ended like this one.
+func (m *metrics) requestsOf(rec *record.Record) prometheus.Counter {
+	return m.requests.WithLabelValues(rec.Outcome(), reasonLabel(rec))
 }
 
 // register makes a configuration's registry tell them.
@@ -67,7 +87,7 @@ func (m *metrics) register(registry *prometheus.Registry) error {
 
 // count counts a request that has ended.
 func (m *metrics) count(rec *record.Record) {
-	m.requests.WithLabelValues(rec.Outcome(), reasonLabel(rec)).Inc()
+	m.requestsOf(rec).Inc()
 	measures, is := genai.Measure(rec)
 	if !is {
 		return

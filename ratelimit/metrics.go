@@ -78,7 +78,7 @@ func (m zoneMetrics) countBlock(cause limit.Cause) { m.blocks[cause].Inc() }
 
 // gauges tells how things are in every zone when somebody asks.
 type gauges struct {
-	clients, inFlight, blocked, waiting *prometheus.Desc
+	clients, inFlight, concurrencyLimit, blocked, waiting *prometheus.Desc
 }
 
 func newGauges() *gauges {
@@ -86,16 +86,17 @@ func newGauges() *gauges {
 		return prometheus.NewDesc(metricPrefix+name, help, []string{"zone"}, nil)
 	}
 	return &gauges{
-		clients:  gauge("clients", "Clients that are remembered."),
-		inFlight: gauge("in_flight", "Requests in flight."),
-		blocked:  gauge("blocked_clients", "Clients that are blocked."),
-		waiting:  gauge("queue_length", "Requests that wait for a slot."),
+		clients:          gauge("clients", "Clients that are remembered."),
+		inFlight:         gauge("in_flight", "Requests in flight."),
+		concurrencyLimit: gauge("concurrency_limit", "Requests that may be in flight, where that is limited."),
+		blocked:          gauge("blocked_clients", "Clients that are blocked."),
+		waiting:          gauge("queue_length", "Requests that wait for a slot."),
 	}
 }
 
 // Describe implements prometheus.Collector.
 func (g *gauges) Describe(ch chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{g.clients, g.inFlight, g.blocked, g.waiting} {
+	for _, d := range []*prometheus.Desc{g.clients, g.inFlight, g.concurrencyLimit, g.blocked, g.waiting} {
 		ch <- d
 	}
 }
@@ -112,6 +113,9 @@ func (g *gauges) Collect(ch chan<- prometheus.Metric) {
 		counts[z.name][g.inFlight] += z.InFlight()
 		counts[z.name][g.blocked] += z.BlocksInForce()
 		counts[z.name][g.waiting] += z.Waiting()
+		if c := z.inForce(); c != nil && c.throttle.policy.Concurrency > 0 {
+			counts[z.name][g.concurrencyLimit] += c.throttle.policy.Concurrency
+		}
 	}
 	for zone, count := range counts {
 		for desc, n := range count {

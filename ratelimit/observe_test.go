@@ -159,6 +159,38 @@ func TestMetricsOfTheQueue(t *testing.T) {
 	expectTold(t, ctx, "queued", map[string]float64{"queue_length": 0, "in_flight": 0, "queue_wait_seconds": 2, "requests_total passed": 2})
 }
 
+func TestMetricsOfTheConcurrencyInForce(t *testing.T) {
+	expect := func(ctx caddy.Context, want ...string) {
+		t.Helper()
+		text := ""
+		for _, series := range want {
+			text += "caddy_ip_throttle_concurrency_limit" + series + "\n"
+		}
+		if text != "" {
+			text = "# HELP caddy_ip_throttle_concurrency_limit Requests that may be in flight, where that is limited.\n" +
+				"# TYPE caddy_ip_throttle_concurrency_limit gauge\n" + text
+		}
+		metricsSay(t, ctx, text, "caddy_ip_throttle_concurrency_limit")
+	}
+	first, endFirst := configuration(t)
+	load(t, first, `{"concurrency":5,"zone":"limited"}`)
+	load(t, first, `{"rate":"1/s","zone":"free"}`)
+	expect(first, `{zone="limited"} 5`)
+
+	second, endSecond := configuration(t)
+	load(t, second, `{"concurrency":3,"zone":"limited"}`)
+	load(t, second, `{"concurrency":7,"zone":"free"}`)
+	expect(second, `{zone="limited"} 5`) // this one may still be rejected
+	endFirst()
+	expect(second, `{zone="free"} 7`, `{zone="limited"} 3`)
+
+	third := newContext(t)
+	load(t, third, `{"rate":"1/s","zone":"limited"}`)
+	load(t, third, `{"concurrency":7,"zone":"free"}`)
+	endSecond()
+	expect(third, `{zone="free"} 7`)
+}
+
 func TestMetricsOfBlocks(t *testing.T) {
 	ctx := newContext(t)
 	throttle := load(t, ctx, `{"penalty":{"errors":2,"duration":"10m"},"penalty_window":{"errors":3,"duration":"10m"},"zone":"blocks"}`)
@@ -202,18 +234,22 @@ func TestMetricsKeepToPrometheusRules(t *testing.T) {
 // As long as both configurations live, two zones have one name.
 func TestMetricsWhileAnotherStoreTakesOver(t *testing.T) {
 	old, endOld := configuration(t)
-	before := load(t, old, `{"rate":"1/h","zone":"moving"}`)
+	before := load(t, old, `{"rate":"1/h","concurrency":2,"zone":"moving"}`)
 	ask(before, "192.0.2.1", with(200))
 	fresh := newContext(t)
-	load(t, fresh, `{"rate":"1/h","zone":"moving","redis":{"address":"127.0.0.1:1"}}`)
+	load(t, fresh, `{"rate":"1/h","concurrency":3,"zone":"moving","redis":{"address":"127.0.0.1:1"}}`)
 	const want = `
 # HELP caddy_ip_throttle_clients Clients that are remembered.
 # TYPE caddy_ip_throttle_clients gauge
 caddy_ip_throttle_clients{zone="moving"} %d
+# HELP caddy_ip_throttle_concurrency_limit Requests that may be in flight, where that is limited.
+# TYPE caddy_ip_throttle_concurrency_limit gauge
+caddy_ip_throttle_concurrency_limit{zone="moving"} %d
 `
-	metricsSay(t, fresh, fmt.Sprintf(want, 1), "caddy_ip_throttle_clients")
+	names := []string{"caddy_ip_throttle_clients", "caddy_ip_throttle_concurrency_limit"}
+	metricsSay(t, fresh, fmt.Sprintf(want, 1, 2+3), names...) // each has slots of its own
 	endOld()
-	metricsSay(t, fresh, fmt.Sprintf(want, 0), "caddy_ip_throttle_clients")
+	metricsSay(t, fresh, fmt.Sprintf(want, 0, 3), names...)
 }
 
 func TestNoMetricNamesAClient(t *testing.T) {

@@ -42,6 +42,10 @@ var reasons = []string{
 	InternalError, AuditFailure,
 }
 
+// Reasons are all that our own handlers give, but for a BadToken's: its causes are
+// jwt_auth's to tell.
+func Reasons() []string { return slices.Clone(reasons) }
+
 // OtherReason is the class of reasons that are none of our own handlers'.
 const OtherReason = "other"
 

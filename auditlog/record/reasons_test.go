@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -44,6 +45,9 @@ func TestEveryReasonThatHasANameHasAClass(t *testing.T) {
 		}
 		if got := (&record.Record{Reason: value}).ReasonClass(); got != strings.TrimSuffix(value, ":") {
 			t.Errorf("%s is %q", value, got)
+		}
+		if slices.Contains(record.Reasons(), value) == (value == record.BadToken) {
+			t.Errorf("%s: among the reasons are %v", value, record.Reasons())
 		}
 	}
 }

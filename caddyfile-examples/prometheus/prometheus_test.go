@@ -6,11 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/gateway18789/caddy-ollama/jwtauth/token"
 )
 
 // rules are what is tested of alerts.yml.
@@ -178,7 +181,7 @@ func readDashboard(t *testing.T) (d dashboard) {
 }
 
 func TestPromtoolTakesEachQueryOfTheDashboard(t *testing.T) {
-	fill := strings.NewReplacer("$__rate_interval", "1m", "$limit", "200", "$job", ".*", "$instance", ".*")
+	fill := strings.NewReplacer("$__rate_interval", "1m", "$job", ".*", "$instance", ".*")
 	var queries []map[string]string
 	for _, panel := range readDashboard(t).Panels {
 		for _, target := range panel.Targets {
@@ -198,6 +201,50 @@ func TestPromtoolTakesEachQueryOfTheDashboard(t *testing.T) {
 		t.Fatal(err)
 	}
 	promtool(t, "check", "rules", file)
+}
+
+// What jwt_auth takes for forged, the alarm and the panel do, too: else the event
+// audit_log.forged_token tells of tokens that they do not.
+func TestForgedTokensAreThoseOfTheEvent(t *testing.T) {
+	var forged []string
+	for _, fault := range token.Faults() {
+		if fault.Forged() {
+			forged = append(forged, string(fault))
+		}
+	}
+	slices.Sort(forged)
+
+	queries := make(map[string]string)
+	var all rules
+	readYAML(t, "alerts.yml", &all)
+	for _, group := range all.Groups {
+		for _, rule := range group.Rules {
+			if rule.Alert == "ForgedTokens" {
+				queries["the alarm"] = rule.Expr
+			}
+		}
+	}
+	for _, panel := range readDashboard(t).Panels {
+		if strings.HasPrefix(panel.Title, "Forged tokens") {
+			queries["the panel"] = panel.Targets[0].Expr
+		}
+	}
+	if len(queries) != 2 {
+		t.Errorf("there are only %v", queries)
+	}
+	reasons := regexp.MustCompile(`reason=~"bad_token:\(([a-z_|]+)\)"`)
+	for where, query := range queries {
+		found := reasons.FindAllStringSubmatch(query, -1)
+		if len(found) != 1 {
+			t.Errorf("%s asks for %d lists of reasons: %s", where, len(found), query)
+			continue
+		}
+		asked := strings.Split(found[0][1], "|")
+		slices.Sort(asked)
+		if !slices.Equal(asked, forged) {
+			t.Errorf("%s asks for %v, forged are %v", where, asked, forged)
+		}
+	}
 }
 
 // Panels lie beside each other within Grafana's 24 columns, and cover nothing.

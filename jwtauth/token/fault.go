@@ -34,6 +34,9 @@ var faults = []Fault{
 	BadIssuer, BadAudience, MissingClaim, MissingScope, BadBinding, Replayed,
 }
 
+// Faults are all that a token can be refused for.
+func Faults() []Fault { return slices.Clone(faults) }
+
 // Known reports whether a token can be refused for this.
 func (f Fault) Known() bool { return slices.Contains(faults, f) }
 
