@@ -39,8 +39,8 @@ func (z *Zone) wrap(who limit.Client, at limit.Key, p *limit.Policy, lease strin
 	return &ticket{zone: z, ended: ending{who: who, alias: alias, lease: lease, policy: p}, policy: p, local: local}
 }
 
-// Release implements limit.Ticket. Its request does not wait for Redis longer than it
-// may altogether: if there is no answer by then, it comes to nobody.
+// Release implements limit.Ticket. Its request waits for Redis no longer than its timeout,
+// admission included: what Redis says later is told by Config.Blocked.
 func (t *ticket) Release(status int) *limit.Block {
 	if !t.released.CompareAndSwap(false, true) {
 		return nil

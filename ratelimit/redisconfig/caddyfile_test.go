@@ -25,6 +25,10 @@ func TestUnmarshal(t *testing.T) {
 			"everything", "store redis {\n sentinel main a:1 b:2\n username u\n password {file.p}\n tls {\n ca c\n server_name n\n}\n prefix p\n timeout 20ms\n}",
 			`{"sentinel":{"master":"main","address":["a:1","b:2"]},"username":"u","password":"{file.p}","tls":{"ca":"c","server_name":"n"},"prefix":"p","timeout":20000000}`,
 		},
+		{
+			"sentinels that ask who we are", "store redis {\n sentinel main a:1 {\n username u\n password p\n }\n}",
+			`{"sentinel":{"master":"main","address":["a:1"],"username":"u","password":"p"}}`,
+		},
 		{"a cluster, encrypted", "store redis {\n cluster a:1 b:1\n tls\n}", `{"cluster":["a:1","b:1"],"tls":{}}`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -47,6 +51,10 @@ func TestUnmarshalRefuses(t *testing.T) {
 		{"two ways", "store redis {\n address a:1\n cluster b:1\n}", "one of address, sentinel and cluster"},
 		{"no port", "store redis {\n address a\n}", "is no address"},
 		{"an option twice", "store redis {\n address a:1\n address b:1\n}", "given twice"},
+		{"a sentinel's user without a password", "store redis {\n sentinel main a:1 {\n username u\n }\n}", "sentinel: username without password"},
+		{"an unknown option of the sentinels", "store redis {\n sentinel main a:1 {\n pasword p\n }\n}", "unrecognized option"},
+		{"a sentinel's option twice", "store redis {\n sentinel main a:1 {\n password p\n password q\n }\n}", "given twice"},
+		{"an empty option of tls", "store redis {\n address a:1\n tls {\n ca \"\"\n }\n}", "takes one value"},
 		{"an unknown option", "store redis {\n adress a:1\n}", "unrecognized option"},
 		{"an unknown option of tls", "store redis {\n address a:1\n tls {\n insecure on\n}\n}", "unrecognized option"},
 		{"a timeout of nothing", "store redis {\n address a:1\n timeout 0s\n}", "timeout"},
@@ -66,9 +74,13 @@ func TestUnmarshalRefuses(t *testing.T) {
 }
 
 func TestASecretWithBlanksIsNotRepeated(t *testing.T) {
-	_, err := parse("store redis {\n address a:1\n password hunter2 hunter3\n}")
-	if err == nil || strings.Contains(err.Error(), "hunter") {
-		t.Errorf("error %v", err)
+	for _, text := range []string{
+		"store redis {\n address a:1\n password hunter2 hunter3\n}",
+		"store redis {\n sentinel main a:1 {\n password hunter2 hunter3\n }\n}",
+	} {
+		if _, err := parse(text); err == nil || strings.Contains(err.Error(), "hunter") {
+			t.Errorf("error %v", err)
+		}
 	}
 }
 
@@ -92,5 +104,25 @@ func TestConnectNeedsItsSecretsAndNotRedis(t *testing.T) {
 	}
 	if strings.Contains(o.Identity(), "hunter") {
 		t.Error("the password is told")
+	}
+}
+
+func TestLiteral(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		options Options
+		want    bool
+	}{
+		{"no password", Options{}, false},
+		{"a password", Options{Password: "hunter2"}, true},
+		{"a file", Options{Password: "{file./etc/password}"}, false},
+		{"a password for the sentinels", Options{Password: "{env.P}", Sentinel: &Sentinel{Password: "hunter2"}}, true},
+		{"a file for the sentinels", Options{Sentinel: &Sentinel{Password: "{file./etc/password}"}}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			if got := test.options.Literal(); got != test.want {
+				t.Errorf("%v, want %v", got, test.want)
+			}
+		})
 	}
 }
