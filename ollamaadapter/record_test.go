@@ -2,7 +2,9 @@ package ollamaadapter_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter"
@@ -48,6 +50,27 @@ func TestRecordOfAnAnswer(t *testing.T) {
 					t.Errorf("reason %q, error %v, status %d", end.Reason, end.err, end.status)
 				}
 			})
+		}
+	}
+}
+
+// What metrics are made of. The pieces come apart, or they might be one chunk.
+func TestRecordCountsTheChunksOfAStream(t *testing.T) {
+	const interval = 50 * time.Millisecond
+	answer := ollamatest.Answer{Content: []string{"a", "b", "c"}, Interval: interval}
+	g, _ := start(t, ollamaadapter.Handler{Aliases: map[string]string{"gpt-4": "m"}}, answers(answer))
+	for kind, body := range both {
+		read(t, g.post(t, strings.Replace(body, `"m"`, `"gpt-4"`, 1)))
+		end := g.ended(t)
+		if end.Model != "m" || end.RequestModel != "gpt-4" {
+			t.Errorf("%s: the model is %q, asked for as %q", kind, end.Model, end.RequestModel)
+		}
+		if kind != "streamed" {
+			if end.Chunks != 0 {
+				t.Errorf("%s: %d chunks", kind, end.Chunks)
+			}
+		} else if end.Chunks < 3 || end.Chunks > 4 || end.ChunksFor < 2*interval*9/10 || end.ChunksFor > patience {
+			t.Errorf("%d chunks in %v, want three in twice %v, and perhaps one for the end", end.Chunks, end.ChunksFor, interval)
 		}
 	}
 }

@@ -202,6 +202,8 @@ func TestDeliveriesAreCounted(t *testing.T) {
 	p := newPlace(t)
 	ctx, _ := configuration(t)
 	w := load(t, ctx, `{"url":"`+p.URL+`","queue":3}`)
+	core, logs := observer.New(zapcore.ErrorLevel)
+	w.logger = zap.New(core)
 	tell(t, w, "e", nil)
 	p.next(t)
 	until(t, func() bool { return counts()[0] == before[0]+1 })
@@ -212,6 +214,9 @@ func TestDeliveriesAreCounted(t *testing.T) {
 	until(t, func() bool { return counts()[2] == before[2]+7 })
 	if n := testutil.ToFloat64(queueLength); n != 3 {
 		t.Errorf("%v wait, want 3", n)
+	}
+	if n := logs.Len(); n != 1 {
+		t.Errorf("the log tells of the drops %d times", n)
 	}
 	other, _ := configuration(t)
 	gone := load(t, other, `{"url":"`+p.URL+`/nowhere","retry":"1ns"}`)
