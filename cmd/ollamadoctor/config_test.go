@@ -106,6 +106,10 @@ func TestTheGatewayIsFoundAmongOthers(t *testing.T) {
 	log {
 		output file /var/log/default.log
 	}
+	log before {
+		output file /var/log/before.log
+		exclude http.handlers
+	}
 }
 http://localhost:80 {
 	reverse_proxy 10.0.0.1:80
