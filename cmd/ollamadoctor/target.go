@@ -11,9 +11,6 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"time"
-
-	"github.com/caddyserver/caddy/v2"
 
 	"github.com/gateway18789/caddy-ollama/cmd/ollamadoctor/checkup"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter"
@@ -22,8 +19,6 @@ import (
 
 // defaultOllama is where Ollama listens if nobody says otherwise.
 const defaultOllama = "127.0.0.1:11434"
-
-func timeOf(d caddy.Duration) time.Duration { return time.Duration(d) }
 
 // patient is who the options and the configuration name.
 func (o options) patient(stdin io.Reader) (*checkup.Patient, error) {
