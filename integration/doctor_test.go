@@ -275,3 +275,19 @@ func TestTheDoctorRefusesWhatItCannotExamine(t *testing.T) {
 		}
 	}
 }
+
+func TestTheDoctorExaminesARealOllama(t *testing.T) {
+	server := realOllama(t)
+	c := openClinic(t, upstreamOf(server))
+	c.start()
+	c.examine() // which loads the model
+	d := c.examine()
+	for _, step := range []string{"ollama", "model", "loaded", "context", "exposure", "adapter", "audit"} {
+		if status, text := d.of(t, step); status != "ok" {
+			t.Errorf("%s is %s: %s", step, status, text)
+		}
+	}
+	if _, text := d.of(t, "context"); !strings.Contains(text, "loaded with 2048") {
+		t.Errorf("of the context it says %s", text)
+	}
+}

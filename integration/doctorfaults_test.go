@@ -12,7 +12,9 @@ import (
 )
 
 func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
-	now := time.Now()
+	if raceEnabled {
+		t.Skip("the doctor does one thing after another, and each of its steps is tested with the race detector")
+	}
 	for _, test := range []struct {
 		name   string
 		models []ollamatest.Model            // default: hello
@@ -87,7 +89,7 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 			step: "server certificate", says: []string{"not trusted", "evil CA", "--cacert"}, skips: []string{"token"}},
 		{name: "the server's certificate has ended",
 			sick: func(t *testing.T, c *clinic) {
-				c.serve(c.ca.leafWithin(t, now.Add(-72*time.Hour), now.Add(-49*time.Hour), host))
+				c.serve(c.ca.leafWithin(t, time.Now().Add(-72*time.Hour), time.Now().Add(-49*time.Hour), host))
 			},
 			step: "server certificate", says: []string{"ended 2 days ago", "caddy reload --force"}},
 		{name: "the port speaks no TLS",
@@ -109,7 +111,9 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 			sick: func(t *testing.T, c *clinic) { c.show(newAuthority(t, "evil CA").leaf(t, "clawdbot")) },
 			step: "client certificate", says: []string{"refuses", "evil CA", "trust_pool"}, skips: []string{"token"}},
 		{name: "the client certificate has ended",
-			sick: func(t *testing.T, c *clinic) { c.show(c.ca.leafWithin(t, now.Add(-2*time.Hour), now.Add(-time.Hour))) },
+			sick: func(t *testing.T, c *clinic) {
+				c.show(c.ca.leafWithin(t, time.Now().Add(-2*time.Hour), time.Now().Add(-time.Hour)))
+			},
 			step: "client certificate", says: []string{"ended 1h ago", "renewed"}},
 		{name: "the client certificate is a server's",
 			sick: func(t *testing.T, c *clinic) { c.show(c.ca.leaf(t, "clawdbot", "clawdbot.example.com")) },
@@ -148,21 +152,27 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 			},
 			step: "address", status: "warning", says: []string{"no allow-list", "remote_ip"}},
 		{name: "the token has expired",
-			sick: func(t *testing.T, c *clinic) { c.token(claimed(t, jwtSecret, now.Add(-20*time.Minute), 5*time.Minute)) },
+			sick: func(t *testing.T, c *clinic) {
+				c.token(claimed(t, jwtSecret, time.Now().Add(-20*time.Minute), 5*time.Minute))
+			},
 			step: "token", says: []string{"expired 15m", "caddy jwt issue"}, skips: []string{"no token", "adapter"}},
 		{name: "the token will soon have expired",
 			sick: func(t *testing.T, c *clinic) {
-				c.token(claimed(t, jwtSecret, now.Add(-280*time.Second), 300*time.Second))
+				c.token(claimed(t, jwtSecret, time.Now().Add(-280*time.Second), 300*time.Second))
 			},
 			step: "token", status: "warning", says: []string{"of 5m0s are left", "jwt_mint"}},
 		{name: "the token is from the future",
-			sick: func(t *testing.T, c *clinic) { c.token(claimed(t, jwtSecret, now.Add(2*time.Minute), time.Minute)) },
+			sick: func(t *testing.T, c *clinic) {
+				c.token(claimed(t, jwtSecret, time.Now().Add(2*time.Minute), time.Minute))
+			},
 			step: "token", says: []string{"in the future", "NTP"}},
 		{name: "the token lives too long",
-			sick: func(t *testing.T, c *clinic) { c.token(claimed(t, jwtSecret, now, time.Hour)) },
+			sick: func(t *testing.T, c *clinic) { c.token(claimed(t, jwtSecret, time.Now(), time.Hour)) },
 			step: "token", says: []string{"lives 1h0m0s", "max_lifetime, which is 5m0s"}},
 		{name: "the token is signed with another secret",
-			sick: func(t *testing.T, c *clinic) { c.token(claimed(t, strings.ToUpper(jwtSecret), now, time.Minute)) },
+			sick: func(t *testing.T, c *clinic) {
+				c.token(claimed(t, strings.ToUpper(jwtSecret), time.Now(), time.Minute))
+			},
 			step: "token", says: []string{"another secret", "caddy jwt inspect", "audit record"}},
 		{name: "the token is the secret",
 			sick: func(t *testing.T, c *clinic) { c.token(jwtSecret) },

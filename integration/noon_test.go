@@ -42,6 +42,7 @@ func TestChangesAtNoonAreNotNoticed(t *testing.T) {
 	stock.stopLoad()
 	stopFeeding()
 	ours.finish()
+	ours.slotsAreFree()
 	for i, answers := range stock.streams {
 		a := within(t, "the end of stock Caddy's stream", func() answer { return <-answers })
 		if n := strings.Count(a.body, "\n"); n != linesOfStream+1 || !strings.Contains(a.body, `"done":true`) {
@@ -80,6 +81,7 @@ func changesOnASocket(t *testing.T, http2 bool) {
 	ours.stopLoad()
 	stopFeeding()
 	ours.finish()
+	ours.slotsAreFree()
 	t.Logf("%d changes: lost %d connections of %d, %d of them from the queue", reloads(), ours.lost.Load(), ours.sent.Load(), ours.refused.Load())
 	if ours.refused.Load() > 0 || http2 && ours.lost.Load() > 0 {
 		t.Error("there must be none")
@@ -139,9 +141,14 @@ func (s *side) changeALot(upstream *ollamatest.Server, another func(i int)) {
 		}
 	}
 	stopGreed()
+	if n := s.late.Load(); n > int64(reloads()/10) {
+		t.Errorf("%d of %d changes were not in force at once", n, reloads())
+	} else {
+		t.Logf("%d of %d changes were in force only for the second request, or its connection was lost", n, reloads())
+	}
 	most := float64(burstOf(reloads())) + 5*time.Since(begun).Seconds() + 1
 	t.Logf("the greedy client got %d requests through, of %.0f that it may have", passed.Load(), most)
-	if got := float64(passed.Load()); got > most || got < most/4 {
+	if got := float64(passed.Load()); got > most || got < 10 {
 		t.Errorf("that is not its rate")
 	}
 	// a configuration that is refused leaves Caddy's /metrics without the handlers' own
@@ -154,7 +161,7 @@ func (s *side) changeALot(upstream *ollamatest.Server, another func(i int)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if n := metric(metrics.body, "caddy_ip_throttle_in_flight"); n < liveStreams || n > liveStreams+20 {
+	if n := metric(metrics.body, "caddy_ip_throttle_in_flight"); n < liveStreams {
 		t.Errorf("%v requests are in flight, %d are streams", n, liveStreams)
 	}
 }

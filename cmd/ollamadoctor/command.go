@@ -42,7 +42,7 @@ examined because an argument or a file is wrong. No secret and no token is print
 			flags := cmd.Flags()
 			flags.StringVarP(&o.config, "config", "c", "", "Caddyfile, or its JSON, of the gateway or of a sidecar")
 			flags.StringVar(&o.url, "url", "", "The gateway, such as https://ai-gw.example.com:18789")
-			flags.StringVar(&o.connect, "connect", "", "Address and port to connect to, instead of those of the URL")
+			flags.StringVar(&o.connect, "connect", "", "Address and port to connect to, instead of those of the URL or the configuration")
 			flags.StringVar(&o.from, "from", "", "Address of this host to come from")
 			flags.StringVar(&o.ca, "cacert", "", "File with the CA of the gateway's certificate (default the system's, and the CA of the configuration)")
 			flags.StringVar(&o.cert, "cert", "", "File with the client certificate")

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -337,7 +338,7 @@ func (c config) configured(s site) (*checkup.Configured, ollamaadapter.Handler, 
 		if err := h.into(&auth); err != nil {
 			return nil, adapter, fmt.Errorf("jwt_auth: %w", err)
 		}
-		facts.MaxLifetime = timeOf(auth.MaxLifetime)
+		facts.MaxLifetime = time.Duration(auth.MaxLifetime)
 	}
 	if h := s.first("ip_throttle"); h != nil {
 		var throttle struct {

@@ -106,6 +106,10 @@ func TestTheGatewayIsFoundAmongOthers(t *testing.T) {
 	log {
 		output file /var/log/default.log
 	}
+	log before {
+		output file /var/log/before.log
+		exclude http.handlers
+	}
 }
 http://localhost:80 {
 	reverse_proxy 10.0.0.1:80
@@ -139,9 +143,23 @@ http://localhost:18790 {
 
 // A socket that the gateway is given has no port that anybody could read.
 func TestASocketHasNoAddress(t *testing.T) {
-	_, s, _ := read(t, "http://localhost:18789 {\nbind fd/3\nollama_adapter\nreverse_proxy 127.0.0.1:11434\n}")
-	if s.address() != "" || !s.server.serves("18789") {
-		t.Errorf("at %q", s.address())
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	if err := os.WriteFile(file, []byte("http://localhost:18789 {\nbind fd/3\nollama_adapter\nreverse_proxy 127.0.0.1:11434\n}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		name string
+		o    options
+		want string
+	}{
+		{"the usual one is taken", options{config: file}, "127.0.0.1:18789"},
+		{"the one that is named", options{config: file, connect: "127.0.0.1:28789"}, "127.0.0.1:28789"},
+		{"that of the URL", options{config: file, url: "https://gw.example.com:38789"}, "gw.example.com:38789"},
+	} {
+		p, err := test.o.patient(strings.NewReader(""))
+		if err != nil || p.GatewayAddress != test.want {
+			t.Errorf("%s: got %+v, %v", test.name, p, err)
+		}
 	}
 }
 

@@ -11,19 +11,19 @@ import (
 	"net/netip"
 	"os"
 	"strings"
-	"time"
-
-	"github.com/caddyserver/caddy/v2"
 
 	"github.com/gateway18789/caddy-ollama/cmd/ollamadoctor/checkup"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
 )
 
-// defaultOllama is where Ollama listens if nobody says otherwise.
-const defaultOllama = "127.0.0.1:11434"
-
-func timeOf(d caddy.Duration) time.Duration { return time.Duration(d) }
+const (
+	// defaultOllama is where Ollama listens if nobody says otherwise.
+	defaultOllama = "127.0.0.1:11434"
+	// defaultGateway is where a gateway listens on a socket that it is given, of which the
+	// configuration does not say where it is.
+	defaultGateway = "127.0.0.1:18789"
+)
 
 // patient is who the options and the configuration name.
 func (o options) patient(stdin io.Reader) (*checkup.Patient, error) {
@@ -66,7 +66,7 @@ func (o options) patient(stdin io.Reader) (*checkup.Patient, error) {
 	}
 	if p.GatewayAddress == "" {
 		if o.config != "" {
-			return nil, errors.New("the configuration does not say where the gateway listens (a socket that it is given, perhaps): give --url, and --connect if its name does not lead here")
+			return nil, errors.New("the configuration does not say where the gateway is: give --url")
 		}
 		return p, nil
 	}
@@ -114,6 +114,9 @@ func (o options) fromConfig(p *checkup.Patient, files *tlsFiles) (site, error) {
 	}
 	p.Configured = facts
 	p.GatewayAddress, p.GatewayName = s.address(), c.nameOf(s)
+	if p.GatewayAddress == "" && o.url == "" {
+		p.GatewayAddress = defaultGateway
+	}
 	if files.cas == nil {
 		files.cas, files.system = s.clientCAs(), true
 	}

@@ -232,6 +232,7 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 		{"the client certificate has ended", func(p *Patient, _ *world) { p.Certificate.NotAfter = now.Add(-time.Minute) }, "client certificate", Failed, "ended 1m0s ago"},
 		{"the client certificate begins later", func(p *Patient, _ *world) { p.Certificate.NotBefore = now.Add(time.Minute) }, "client certificate", Failed, "begins only in 1m0s"},
 		{"the client certificate is a server's", func(p *Patient, _ *world) { p.Certificate.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth} }, "client certificate", Failed, "clientAuth"},
+		{"the client certificate is for anything", func(p *Patient, _ *world) { p.Certificate.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageAny} }, "client certificate", OK, ""},
 		{"the client certificate is refused", func(_ *Patient, w *world) { w.modelsErr = alert("unknown certificate authority") }, "client certificate", Failed, "some CA"},
 		{"one is wanted and none is given", func(p *Patient, _ *world) { p.Certificate = nil }, "client certificate", Failed, "--cert"},
 		{"none is wanted and none is given", func(p *Patient, w *world) { p.Certificate, w.bare, w.bareErr = nil, w.models, nil }, "client certificate", Skipped, "asks for none"},
@@ -241,6 +242,9 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 
 		{"a stranger's address", func(_ *Patient, w *world) { w.models = reply(403, `{"error":{"code":"forbidden"}}`) }, "address", Failed, "source.ip"},
 		{"a stranger's address, with no handle_errors", func(_ *Patient, w *world) { w.models = reply(403, "") }, "address", Failed, "allow-list"},
+		{"a stranger's address, behind another proxy", func(_ *Patient, w *world) {
+			w.models = reply(403, `{"error":{"code":"forbidden"}}`, "Via", "1.1 Caddy")
+		}, "address", Failed, "allow-list"},
 		{"Ollama itself refuses a name that is not its own", func(_ *Patient, w *world) { w.models = reply(403, "", "Via", "1.1 Caddy") }, "address", OK, ""},
 		{"a block", func(_ *Patient, w *world) { w.models = reply(403, "", "Retry-After", "599") }, "address", Failed, "for 599 s more"},
 		{"too many requests", func(_ *Patient, w *world) { w.models = reply(429, "", "Retry-After", "1") }, "address", Failed, "burst"},
@@ -264,7 +268,7 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 		{"the token has expired by the gateway's clock", func(p *Patient, w *world) {
 			w.models = refused(401)
 			w.models.Header.Set("Date", now.Add(time.Hour).Format(http.TimeFormat))
-		}, "token", Failed, "ahead of this one"},
+		}, "token", Failed, "expired 55m"},
 		{"the token is from the future", func(p *Patient, w *world) { p.Token, w.models = living(60*time.Second, 120*time.Second), refused(403) }, "token", Failed, "issued 1m0s in the future"},
 		{"the token lives too long", func(p *Patient, w *world) { p.Token, w.models = living(0, 301*time.Second), refused(403) }, "token", Failed, "max_lifetime, which is 5m0s"},
 		{"the token lives longer than the configuration has it", func(p *Patient, w *world) {
