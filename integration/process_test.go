@@ -23,7 +23,13 @@ type process struct {
 // startProcess runs the gateway's binary until the test ends. Its home is dir.
 func startProcess(t *testing.T, dir string, args ...string) *process {
 	t.Helper()
-	p := &process{cmd: gatewayCommand(t, dir, args...), exited: make(chan struct{})}
+	return startCommand(t, gatewayCommand(t, dir, args...))
+}
+
+// startCommand runs a command that is the gateway's binary, or becomes it.
+func startCommand(t *testing.T, cmd *exec.Cmd) *process {
+	t.Helper()
+	p := &process{cmd: cmd, exited: make(chan struct{})}
 	p.cmd.Stdout, p.cmd.Stderr = &p.output, &p.output
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -64,13 +70,19 @@ func gatewayCommand(t *testing.T, dir string, args ...string) *exec.Cmd {
 // awaitListening waits until the process accepts connections.
 func (p *process) awaitListening(t *testing.T, address string) {
 	t.Helper()
+	p.awaitListeningBy(t, address, func() (net.Conn, error) { return net.DialTimeout("tcp", address, time.Second) })
+}
+
+// awaitListeningBy does the same for an address that is to be dialled in a way of its own.
+func (p *process) awaitListeningBy(t *testing.T, address string, dial func() (net.Conn, error)) {
+	t.Helper()
 	await(t, "listening on "+address, func() error {
 		select {
 		case <-p.exited:
 			t.Fatalf("the gateway ended:\n%s", p.output.String())
 		default:
 		}
-		conn, err := net.DialTimeout("tcp", address, time.Second)
+		conn, err := dial()
 		if err == nil {
 			conn.Close()
 		}
