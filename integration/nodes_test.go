@@ -64,8 +64,9 @@ func prepareNode(t *testing.T, name string, ca *authority, changes []string) *ga
 	return g
 }
 
-// startNodesOnLoopback runs both on loopback, in front of the upstream.
-func startNodesOnLoopback(t *testing.T, upstream string) *nodes {
+// startNodesOnLoopback runs both on loopback, in front of the upstream, with these changes
+// to adapter-node.
+func startNodesOnLoopback(t *testing.T, upstream string, onAdapter ...string) *nodes {
 	t.Helper()
 	outer, inner := freePort(t), freePort(t)
 	n := prepareNodes(t, []string{
@@ -73,14 +74,14 @@ func startNodesOnLoopback(t *testing.T, upstream string) *nodes {
 		host + ":18789, :18789 {", host + ":" + outer + ", :" + outer + " {\n\tbind 127.0.0.1",
 		"10.0.0.5 10.0.0.6", "127.0.0.0/25",
 		"10.0.1.2:18790", "127.0.0.1:" + inner,
-	}, []string{
+	}, append([]string{
 		"servers 10.0.1.2:18790", "servers 127.0.0.1:" + inner,
 		adapterHost + ":18790, :18790 {", adapterHost + ":" + inner + ", :" + inner + " {",
 		"bind 10.0.1.2", "bind 127.0.0.1",
 		"not remote_ip 10.0.1.1", "not remote_ip 127.0.0.1",
 		"trusted_proxies static 10.0.1.1", "trusted_proxies static 127.0.0.1",
 		"10.0.2.2:11434", upstream,
-	})
+	}, onAdapter...))
 	n.gateway.port, n.adapter.port = outer, inner
 	n.start(t, func(_ *gateway, cmd *exec.Cmd) *exec.Cmd { return cmd })
 	n.adapter.awaitListening(t, n.adapter.address())
