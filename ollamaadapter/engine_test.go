@@ -399,3 +399,28 @@ func TestTheOtherEndpointsOfAnEngine(t *testing.T) {
 		})
 	}
 }
+
+func TestAnEngineMaySayATokenInTwoPieces(t *testing.T) {
+	// two tokens, of each a piece of reasoning and one of content
+	g, _ := engine(t, enginetest.LlamaCpp, ollamaadapter.Handler{}, replies(enginetest.Answer{
+		Reasoning: []string{"r", "s"}, Content: []string{"a", "b"},
+	}))
+	if body := read(t, g.post(t, saying(`"max_tokens":2`))); !strings.Contains(body, `"content":"ab"`) || !strings.Contains(body, `"finish_reason":"stop"`) {
+		t.Errorf("got %s", body)
+	}
+}
+
+func TestEachOfAnEnginesChoicesHasItsOwnCalls(t *testing.T) {
+	g, _ := engine(t, enginetest.VLLM, ollamaadapter.Handler{}, replies(enginetest.Answer{
+		ToolCalls: []string{`[{"index":0,"id":"a","function":{"name":"f","arguments":"{"}}]`, `[{"index":0,"function":{"arguments":"}"}}]`},
+		NoUsage:   true,
+	}))
+	body := read(t, g.post(t, saying(`"n":2,"tools":[{"type":"function","function":{"name":"f"}}]`)))
+	if n := strings.Count(body, `"arguments":"{}"`); n != 2 {
+		t.Errorf("there are %d calls in %s", n, body)
+	}
+	// a call that comes in two parts is counted as two tokens, not once more when it is whole
+	if end := g.ended(t); end.Usage == nil || end.Usage.OutputTokens != 4 || !end.Usage.Estimated {
+		t.Errorf("the record counts %+v", end.Usage)
+	}
+}
