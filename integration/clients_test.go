@@ -13,10 +13,16 @@ import (
 	"github.com/gateway18789/caddy-ollama/integration/scriptedmodel"
 )
 
-// nodeClients installs the packages of integration/clients once, in the user's
-// cache folder, and returns the folder. Without Node or npm's registry the test is
-// skipped, but not in CI.
+// nodeClients are the packages of integration/clients.
 func nodeClients(t *testing.T) string {
+	t.Helper()
+	return nodePackages(t, "clients")
+}
+
+// nodePackages installs the packages of a folder here once, in the user's cache folder,
+// and returns the folder. Without Node or npm's registry the test is skipped, but not in
+// CI.
+func nodePackages(t *testing.T, folder string, options ...string) string {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("installs packages from npm; run without -short")
@@ -26,7 +32,7 @@ func nodeClients(t *testing.T) string {
 			t.Skipf("needs %s, which is not here", program)
 		}
 	}
-	packages, err := os.ReadFile("clients/package.json")
+	packages, err := os.ReadFile(folder + "/package.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,12 +41,12 @@ func nodeClients(t *testing.T) string {
 		t.Fatal(err)
 	}
 	sum := sha256.Sum256(packages)
-	dir := filepath.Join(cache, "caddy-ollama", "clients-"+hex.EncodeToString(sum[:6]))
+	dir := filepath.Join(cache, "caddy-ollama", folder+"-"+hex.EncodeToString(sum[:6]))
 	if _, err := os.Stat(filepath.Join(dir, "installed")); err == nil {
 		return dir
 	}
 	writeFile(t, filepath.Join(dir, "package.json"), packages)
-	install := exec.Command("npm", "install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts")
+	install := exec.Command("npm", append([]string{"install", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"}, options...)...)
 	install.Dir = dir
 	if output, err := install.CombinedOutput(); err != nil {
 		if os.Getenv("CI") == "" {

@@ -13,6 +13,14 @@ func TestEveryExampleStarts(t *testing.T) {
 			g := startGateway(t, upstream)
 			return g.post(g.from("127.0.0.2"), tokenFor(t, "bot"), chatBody("hello", false))
 		},
+		"gateway-node.Caddyfile": func(t *testing.T, upstream string) (answer, error) {
+			n := startNodesOnLoopback(t, upstream)
+			return n.gateway.post(n.gateway.from("127.0.0.2"), tokenFor(t, "bot"), chatBody("hello", true))
+		},
+		"adapter-node.Caddyfile": func(t *testing.T, upstream string) (answer, error) {
+			n := startNodesOnLoopback(t, upstream)
+			return n.adapter.post(n.adapter.from("127.0.0.1"), "", chatBody("hello", false))
+		},
 		"sidecar.Caddyfile": func(t *testing.T, upstream string) (answer, error) {
 			g := startGateway(t, upstream)
 			return startSidecar(t, g.address(), g.ca, g.client).post("127.0.0.1", unchanged)

@@ -79,13 +79,19 @@ func gatewayCommand(t *testing.T, dir string, args ...string) *exec.Cmd {
 // awaitListening waits until the process accepts connections.
 func (p *process) awaitListening(t *testing.T, address string) {
 	t.Helper()
+	p.awaitListeningBy(t, address, func() (net.Conn, error) { return net.DialTimeout("tcp", address, time.Second) })
+}
+
+// awaitListeningBy does the same for an address that is to be dialled in a way of its own.
+func (p *process) awaitListeningBy(t *testing.T, address string, dial func() (net.Conn, error)) {
+	t.Helper()
 	await(t, "listening on "+address, func() error {
 		select {
 		case <-p.exited:
 			t.Fatalf("the gateway ended:\n%s", p.output.String())
 		default:
 		}
-		conn, err := net.DialTimeout("tcp", address, time.Second)
+		conn, err := dial()
 		if err == nil {
 			conn.Close()
 		}

@@ -37,10 +37,16 @@ func init() {
 // The prefix `/v1` may be missing. Every other path is refused here, so that
 // nobody gets at Ollama's own endpoints to pull, push or delete models.
 //
+// With `upstream openai` the same becomes of requests for a server of OpenAI's dialect,
+// at the paths on the left: what is checked, bounded, watched and recorded is the same.
+//
 // A request is read and checked whole before Ollama sees any of it. The request
 // that Ollama sees is made anew: no header of the client's, such as Authorization,
 // Cookie or Origin, goes on.
 type Handler struct {
+	// What speaks behind: `ollama`, or `openai` for a server of OpenAI's own dialect, such
+	// as vLLM, TGI, llama.cpp or another gateway. Default: `ollama`.
+	Upstream string `json:"upstream,omitempty"`
 	// The model for requests that name none.
 	DefaultModel string `json:"default_model,omitempty"`
 	// Which models clients may ask for, as names in which * stands for anything.
@@ -122,6 +128,9 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 
 // Provision sets the defaults and makes the policy of the options.
 func (h *Handler) Provision(ctx caddy.Context) error {
+	if h.Upstream == "" {
+		h.Upstream = "ollama"
+	}
 	if h.SystemRole == "" {
 		h.SystemRole = "native"
 	}
@@ -151,7 +160,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	}
 	exit.heed(ctx)
 	h.conversationKey = &conversationKey{storage: ctx.Storage(), logger: ctx.Logger()}
-	h.catalog, h.loads, h.pace = new(catalog.Catalog), new(loads), new(pace)
+	h.catalog, h.loads, h.pace = &catalog.Catalog{Engine: h.engine()}, new(loads), new(pace)
 	h.policy = policy.Policy{
 		DefaultModel: h.DefaultModel,
 		Models:       h.Models,
@@ -188,6 +197,9 @@ var reasoningFields = map[string]translate.ReasoningFields{
 
 // Validate checks the options.
 func (h *Handler) Validate() error {
+	if err := h.checkUpstream(); err != nil {
+		return err
+	}
 	if h.SystemRole != "native" && h.SystemRole != "merge" {
 		return fmt.Errorf("system_role %q: it must be native or merge", h.SystemRole)
 	}
@@ -259,9 +271,9 @@ func modelNotFound(r *http.Request) error {
 func refused(err error) error { return caddyhttp.Error(http.StatusBadRequest, err) }
 
 // modelCall notes in the audit record that a request asks something of a model.
-func modelCall(r *http.Request, operation string) *record.Record {
+func (h *Handler) modelCall(r *http.Request, operation string) *record.Record {
 	rec := record.From(r.Context())
-	rec.Operation, rec.Provider = operation, "ollama"
+	rec.Operation, rec.Provider = operation, h.provider()
 	return rec
 }
 

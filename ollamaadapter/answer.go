@@ -155,8 +155,12 @@ func incomplete(r *http.Request, err error) error {
 	case errors.Is(err, translate.ErrStopping):
 		reason = record.ShuttingDown
 	}
-	record.From(r.Context()).Explain(reason)
 	status, fault := translate.AnswerFault(err)
+	explainFault(r, fault)
+	if status < 500 { // an engine that has looked at the request only then
+		reason = record.BadRequest
+	}
+	record.From(r.Context()).Explain(reason)
 	return caddyhttp.Error(status, fault)
 }
 
@@ -166,18 +170,24 @@ func cancelled(r *http.Request) error {
 	return caddyhttp.Error(http.StatusServiceUnavailable, openai.Cancelled())
 }
 
-// upstreamFault is the answer when the upstream, asked at one of its paths, refused
-// or failed.
-func (h *Handler) upstreamFault(w http.ResponseWriter, r *http.Request, path string, answer *upstreamAnswer) error {
-	status, fault := translate.UpstreamFault(path, answer.status, answer.body.Bytes())
+// explainFault notes why the upstream refused a request, if the request is to blame.
+func explainFault(r *http.Request, fault *openai.Error) {
 	rec := record.From(r.Context())
 	switch {
 	case fault.Code == openai.CodeModelNotFound:
 		rec.Explain(record.ModelNotFound)
 	case fault.Code == openai.CodeContextLength:
 		rec.Explain(record.ContextLengthExceeded)
-	case status >= 500:
-		rec.Explain(record.UpstreamError)
+	}
+}
+
+// upstreamFault is the answer when the upstream, asked at one of its paths, refused
+// or failed.
+func (h *Handler) upstreamFault(w http.ResponseWriter, r *http.Request, path string, answer *upstreamAnswer) error {
+	status, fault := translate.UpstreamFault(path, answer.status, answer.body.Bytes())
+	explainFault(r, fault)
+	if status >= 500 {
+		record.From(r.Context()).Explain(record.UpstreamError)
 	}
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", h.pace.retryAfter(answer.header.Get("Retry-After")))

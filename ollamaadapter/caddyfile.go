@@ -36,6 +36,7 @@ func parseErrorHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, err
 // UnmarshalCaddyfile sets up the handler from Caddyfile tokens. Syntax:
 //
 //	ollama_adapter [<matcher>] {
+//		upstream           ollama|openai
 //		default_model      <name>
 //		models             <glob>...
 //		alias              <public> <real>   # repeatable
@@ -84,6 +85,8 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 func (h *Handler) unmarshalOption(d *caddyfile.Dispenser, option string) (err error) {
 	switch option {
+	case "upstream":
+		return oneOf(d, &h.Upstream, "ollama", "openai")
 	case "default_model":
 		if !d.AllArgs(&h.DefaultModel) {
 			return d.ArgErr()

@@ -16,7 +16,7 @@ import (
 
 // serveChat serves POST /v1/chat/completions.
 func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	rec := modelCall(r, "chat")
+	rec := h.modelCall(r, "chat")
 	body, err := h.readBody(w, r)
 	if err != nil {
 		return err
@@ -26,14 +26,13 @@ func (h *Handler) serveChat(w http.ResponseWriter, r *http.Request, next caddyht
 		return refused(err)
 	}
 	rec.Stream = req.Stream
-	rec.ConversationID = h.conversationID(r, req)
-	w.Header().Set("X-Conversation-Id", rec.ConversationID)
+	h.nameConversation(w, r, req)
 	return h.serveDraft(w, r, next, answerWanted{req.Model, req.Stream, "chatcmpl-"}, func() (draft, error) { return translate.DraftChat(req) })
 }
 
 // serveText serves POST /v1/completions.
 func (h *Handler) serveText(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	rec := modelCall(r, "text_completion")
+	rec := h.modelCall(r, "text_completion")
 	body, err := h.readBody(w, r)
 	if err != nil {
 		return err
@@ -110,12 +109,16 @@ func (h *Handler) permitted(r *http.Request, asked string) (model string, err er
 		return "", modelNotFound(r)
 	}
 	rec.Model = model
+	caddyhttp.SetVar(r.Context(), varModel, model)
 	return model, nil
 }
 
 // reach asks the upstream about a permitted model, and refuses one that turns out to
 // run elsewhere.
 func (h *Handler) reach(r *http.Request, next caddyhttp.Handler, asked, model string) (upstream, error) {
+	if h.engine() {
+		return upstream{name: model}, nil // it tells nothing that the request depends on
+	}
 	u := h.upstream(r, next, model)
 	if u.model.RemoteHost != "" && !h.policy.MayLeave(asked, model) {
 		return upstream{}, modelNotFound(r)
@@ -130,6 +133,7 @@ func (h *Handler) settings(u upstream) translate.Settings {
 		Model:       u.name,
 		MergeSystem: h.SystemRole == "merge",
 		Rules:       h.policy.For(u.name),
+		Engine:      h.engine(),
 		CutOverflow: h.ContextOverflow == "truncate",
 		Reasoning:   reasoningFields[h.Reasoning],
 		Version:     u.version,
@@ -141,10 +145,10 @@ func (h *Handler) settings(u upstream) translate.Settings {
 }
 
 // upstreamJSON is a POST to the upstream.
-func upstreamJSON(r *http.Request, path string, body any) (*http.Request, error) {
+func (h *Handler) upstreamJSON(r *http.Request, path string, body any) (*http.Request, error) {
 	data, err := translate.Encode(body)
 	if err != nil {
-		return nil, caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("encoding the request for Ollama: %w", err))
+		return nil, caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("encoding the request for the upstream: %w", err))
 	}
-	return upstreamRequest(r, http.MethodPost, path, data), nil
+	return h.upstreamRequest(r, http.MethodPost, path, data), nil
 }

@@ -10,13 +10,31 @@ import (
 	"regexp"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/go-json-experiment/json"
 
+	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
 
 // plainID is what a client may call a conversation: visible ASCII, and not much of it.
 var plainID = regexp.MustCompile(`^[\x21-\x7e]{1,128}$`)
+
+// What a request is about, for reverse_proxy and what chooses among its upstreams, as
+// variables of Caddy's: the placeholders are {http.vars.ollama_adapter.model} and
+// {http.vars.ollama_adapter.conversation}.
+const (
+	varModel        = "ollama_adapter.model" // as the upstream has it
+	varConversation = "ollama_adapter.conversation"
+)
+
+// nameConversation tells everybody the name of the conversation.
+func (h *Handler) nameConversation(w http.ResponseWriter, r *http.Request, req *openai.ChatRequest) {
+	id := h.conversationID(r, req)
+	record.From(r.Context()).ConversationID = id
+	w.Header().Set("X-Conversation-Id", id)
+	caddyhttp.SetVar(r.Context(), varConversation, id)
+}
 
 // conversationID names the conversation that a request belongs to: as the client
 // calls it, or else by a keyed hash of who speaks and how the conversation opened,

@@ -13,7 +13,7 @@ import (
 
 // serveEmbeddings serves POST /v1/embeddings.
 func (h *Handler) serveEmbeddings(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	modelCall(r, "embeddings")
+	h.modelCall(r, "embeddings")
 	body, err := h.readBody(w, r)
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func (h *Handler) serveEmbeddings(w http.ResponseWriter, r *http.Request, next c
 	}
 	exchange := translate.EmbedRequest(req, h.settings(upstream))
 	return h.exchange(w, r, next, exchange, translate.NewObject(func(body []byte) ([]byte, translate.Summary, error) {
-		list, summary, err := translate.Embeddings(body, req, asked)
+		list, summary, err := exchange.Embeddings(body, req, asked)
 		if err != nil {
 			return nil, summary, err
 		}

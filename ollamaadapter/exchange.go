@@ -47,7 +47,7 @@ func (h *Handler) exchange(w http.ResponseWriter, r *http.Request, next caddyhtt
 			return err
 		}
 	}
-	if exchange.Path != "/api/embed" { // which waits in no queue to speak of
+	if !exchange.Embeds() { // which waits in no queue to speak of
 		h.pace.add(time.Since(began))
 	}
 	return nil
@@ -105,8 +105,8 @@ func (h *Handler) trouble(d *delivery, r *http.Request, next caddyhttp.Handler, 
 	}
 	d.stop() // the client's header is ours now
 	err := h.upstreamFault(d.client, r, exchange.Path, upstream)
-	if fault, ok := errors.AsType[*openai.Error](err); ok && fault.Code == openai.CodeContextLength {
-		exchange.TellLengths(fault, h.catalog.LoadedContext(r.Context(), asking(r, next), exchange.Model))
+	if fault, ok := errors.AsType[*openai.Error](err); ok && fault.Code == openai.CodeContextLength && !h.engine() {
+		exchange.TellLengths(fault, h.catalog.LoadedContext(r.Context(), h.asking(r, next), exchange.Model))
 	}
 	return err
 }
@@ -114,7 +114,7 @@ func (h *Handler) trouble(d *delivery, r *http.Request, next caddyhttp.Handler, 
 // ask puts one request to the upstream and delivers what it answers.
 func (h *Handler) ask(d *delivery, watch *watch, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, i int) *upstreamAnswer {
 	upstream := newUpstreamAnswer()
-	out, err := upstreamJSON(r, exchange.Path, exchange.Requests[i])
+	out, err := h.upstreamJSON(r, exchange.Path, exchange.Requests[i])
 	if err != nil {
 		upstream.err = err
 		return upstream

@@ -66,15 +66,21 @@ var provisioning sync.Mutex
 // inFrontOver does the same for a gateway that is spoken with in this version of HTTP.
 func inFrontOver(t *testing.T, version string, adapter ollamaadapter.Handler, address string) *gateway {
 	t.Helper()
+	return inFrontOf(t, version, adapter, map[string]any{
+		"transport": map[string]string{"protocol": "http"},
+		"upstreams": []map[string]string{{"dial": address}},
+	})
+}
+
+// inFrontOf does the same with this configuration of reverse_proxy.
+func inFrontOf(t *testing.T, version string, adapter ollamaadapter.Handler, proxying map[string]any) *gateway {
+	t.Helper()
 	provisioning.Lock()
 	defer provisioning.Unlock()
 	ctx := caddyContext(t)
 	front := load[caddyhttp.MiddlewareHandler](t, ctx, "http.handlers.ollama_adapter", adapter)
 	onError := load[caddyhttp.MiddlewareHandler](t, ctx, "http.handlers.openai_error", struct{}{})
-	proxy := load[caddyhttp.MiddlewareHandler](t, ctx, "http.handlers.reverse_proxy", map[string]any{
-		"transport": map[string]string{"protocol": "http"},
-		"upstreams": []map[string]string{{"dial": address}},
-	})
+	proxy := load[caddyhttp.MiddlewareHandler](t, ctx, "http.handlers.reverse_proxy", proxying)
 	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		return proxy.ServeHTTP(w, r, nil)
 	})

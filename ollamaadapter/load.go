@@ -50,7 +50,7 @@ func (h *Handler) awaitLoad(r *http.Request, next caddyhttp.Handler, exchange *t
 	}
 	key := exchange.Load.Key
 	l := h.loads.join(key, next, func(ctx context.Context) *http.Request {
-		return upstreamRequest(apart(ctx, r), http.MethodPost, exchange.Path, exchange.Load.Body)
+		return h.upstreamRequest(apart(ctx, r), http.MethodPost, exchange.Path, exchange.Load.Body)
 	})
 	if l == nil {
 		return nil
@@ -73,7 +73,11 @@ func apart(ctx context.Context, r *http.Request) *http.Request {
 	if !ok {
 		server = new(caddyhttp.Server)
 	}
-	return caddyhttp.PrepareRequest(r.Clone(ctx), caddy.NewReplacer(), newUpstreamAnswer(), server)
+	out := caddyhttp.PrepareRequest(r.Clone(ctx), caddy.NewReplacer(), newUpstreamAnswer(), server)
+	for _, about := range []string{varModel, varConversation} {
+		caddyhttp.SetVar(out.Context(), about, caddyhttp.GetVar(r.Context(), about))
+	}
+	return out
 }
 
 // join is a load to wait for; nil if there is none, because the model is loaded.

@@ -21,7 +21,7 @@ import (
 // serveModels serves GET /v1/models: the models that clients may ask for, under
 // their own names and under their aliases.
 func (h *Handler) serveModels(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	ask := asking(r, next)
+	ask := h.asking(r, next)
 	tags, err := h.catalog.Models(r.Context(), ask)
 	if err != nil {
 		return unreachable(r, err)
@@ -51,7 +51,7 @@ func (h *Handler) serveModel(w http.ResponseWriter, r *http.Request, next caddyh
 	if !allowed {
 		return modelNotFound(r)
 	}
-	ask := asking(r, next)
+	ask := h.asking(r, next)
 	if _, err := h.catalog.Models(r.Context(), ask); err != nil {
 		return unreachable(r, err)
 	}

@@ -50,8 +50,7 @@ func (h *Handler) serveNative(operation string) serveFunc {
 		rec := record.From(r.Context())
 		rec.Stream = native.Stream
 		rec.Show()
-		rec.ConversationID = h.conversationID(r, &openai.ChatRequest{Messages: native.Messages})
-		w.Header().Set("X-Conversation-Id", rec.ConversationID)
+		h.nameConversation(w, r, &openai.ChatRequest{Messages: native.Messages})
 		exchange, err := native.Exchange(r.URL.Path, h.settings(u))
 		if err != nil {
 			return refused(err)
@@ -91,7 +90,7 @@ func (h *Handler) serveNativeShow(w http.ResponseWriter, r *http.Request, next c
 	if err != nil {
 		return err
 	}
-	answer, gone, err := h.fetch(w, upstreamRequest(r, http.MethodPost, "/api/show", native.Named(u.name)), next)
+	answer, gone, err := h.fetch(w, h.upstreamRequest(r, http.MethodPost, "/api/show", native.Named(u.name)), next)
 	if gone || err != nil {
 		return err
 	}
@@ -100,7 +99,7 @@ func (h *Handler) serveNativeShow(w http.ResponseWriter, r *http.Request, next c
 
 // serveNativeModels serves GET /api/tags and GET /api/ps, of the visible models.
 func (h *Handler) serveNativeModels(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	answer, gone, err := h.fetch(w, upstreamRequest(r, http.MethodGet, r.URL.Path, nil), next)
+	answer, gone, err := h.fetch(w, h.upstreamRequest(r, http.MethodGet, r.URL.Path, nil), next)
 	if gone || err != nil {
 		return err
 	}
@@ -127,7 +126,7 @@ func (h *Handler) aliasesOf(tag ollama.Tag, only []string) (aliases []string) {
 
 // serveNativeVersion serves GET /api/version.
 func (h *Handler) serveNativeVersion(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	answer, gone, err := h.fetch(w, upstreamRequest(r, http.MethodGet, "/api/version", nil), next)
+	answer, gone, err := h.fetch(w, h.upstreamRequest(r, http.MethodGet, "/api/version", nil), next)
 	if gone || err != nil {
 		return err
 	}
@@ -136,7 +135,7 @@ func (h *Handler) serveNativeVersion(w http.ResponseWriter, r *http.Request, nex
 
 // decodeNative reads a native request and finds its model.
 func (h *Handler) decodeNative(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, operation string) (*translate.Native, upstream, error) {
-	modelCall(r, operation)
+	h.modelCall(r, operation)
 	body, err := h.readBody(w, r)
 	if err != nil {
 		return nil, upstream{}, err

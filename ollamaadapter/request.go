@@ -99,9 +99,9 @@ func tooLarge() error {
 	return caddyhttp.Error(http.StatusRequestEntityTooLarge, openai.ErrorOf(http.StatusRequestEntityTooLarge))
 }
 
-// upstreamRequest makes the request for Ollama from constants and body; of the
+// upstreamRequest makes the request for the upstream from constants and body; of the
 // client's it keeps the context, the request id and the trace.
-func upstreamRequest(r *http.Request, method, path string, body []byte) *http.Request {
+func (h *Handler) upstreamRequest(r *http.Request, method, path string, body []byte) *http.Request {
 	// reverse_proxy keeps its own in Caddy's variables of the request; net/http may
 	// still dial by those of one question when the next is asked
 	ctx := r.Context()
@@ -112,10 +112,11 @@ func upstreamRequest(r *http.Request, method, path string, body []byte) *http.Re
 	out.Method = method
 	out.URL = &url.URL{Path: path}
 	out.RequestURI = path
-	// On a loopback address Ollama answers 403 to any Host that is not local
-	// (ollama#3269). reverse_proxy's `header_up Host` can still set another.
-	out.Host = "localhost"
+	out.Host = h.upstreamHost()
 	out.Header = http.Header{"Accept": {"application/json"}}
+	if conversation, _ := caddyhttp.GetVar(ctx, varConversation).(string); conversation != "" && h.engine() {
+		out.Header.Set("X-Conversation-Id", conversation) // which another gateway takes over
+	}
 	for _, name := range []string{"X-Request-Id", "Traceparent", "Tracestate"} {
 		if values := r.Header.Values(name); len(values) > 0 {
 			out.Header[name] = values

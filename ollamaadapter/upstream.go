@@ -25,7 +25,7 @@ type upstream struct {
 
 // upstream asks the catalogue, and that the upstream if it must.
 func (h *Handler) upstream(r *http.Request, next caddyhttp.Handler, model string) upstream {
-	ask := asking(r, next)
+	ask := h.asking(r, next)
 	version := h.catalog.Version(r.Context(), ask)
 	return upstream{
 		name: model, version: version, features: ollama.FeaturesOf(version),
@@ -51,10 +51,10 @@ func (u upstream) fingerprint() string {
 
 // asking puts the catalogue's questions to the upstream, by way of the same
 // handler as every request.
-func asking(r *http.Request, next caddyhttp.Handler) catalog.Ask {
+func (h *Handler) asking(r *http.Request, next caddyhttp.Handler) catalog.Ask {
 	return func(ctx context.Context, method, path string, body []byte) ([]byte, error) {
 		answer := newUpstreamAnswer()
-		answer.receive(next, upstreamRequest(r.WithContext(ctx), method, path, body))
+		answer.receive(next, h.upstreamRequest(r.WithContext(ctx), method, path, body))
 		if answer.err == nil && (answer.cut || answer.status != http.StatusOK) {
 			return nil, errors.New("the upstream did not answer " + path)
 		}

@@ -50,7 +50,7 @@ type Record struct {
 	// call, but for ConversationID.
 
 	Operation     string   // gen_ai.operation.name: chat, text_completion or embeddings
-	Provider      string   // gen_ai.provider.name: ollama
+	Provider      string   // gen_ai.provider.name: ollama, or openai_compatible
 	RequestModel  string   // gen_ai.request.model, as the client calls it
 	ResponseModel string   // gen_ai.response.model, as the upstream calls it
 	Stream        bool     // gen_ai.request.stream

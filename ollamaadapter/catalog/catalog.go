@@ -47,6 +47,8 @@ func (m Model) Can(capability string) (can, known bool) {
 type Catalog struct {
 	// Now tells the time; nil means time.Now.
 	Now func() time.Time
+	// Engine says that the upstream is none of Ollama's, but speaks OpenAI's dialect.
+	Engine bool
 
 	asking sync.Mutex // held while the upstream is asked
 
@@ -100,10 +102,13 @@ func (c *Catalog) Model(ctx context.Context, ask Ask, name string) Model {
 	}
 	tag := c.models[i]
 	able, known := c.abilities[tag.Digest]
-	due := !known && !c.now().Before(c.silent[tag.Digest])
+	due := !c.Engine && !known && !c.now().Before(c.silent[tag.Digest])
 	c.mu.Unlock()
 	if due {
 		able, known = c.show(ctx, ask, tag)
+	}
+	if c.Engine {
+		return Model{Tag: tag, ContextLength: tag.ContextLength}
 	}
 	return Model{Tag: tag, Known: known, Capabilities: able.capabilities, ContextLength: able.contextLength}
 }
@@ -128,17 +133,12 @@ func (c *Catalog) refresh(ctx context.Context, ask Ask) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	var version ollama.Version
-	var tags ollama.Tags
-	err := errors.Join(
-		get(ctx, ask, "/api/version", &version),
-		get(ctx, ask, "/api/tags", &tags),
-	)
+	version, models, err := c.ask(ctx, ask)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
 	case err == nil:
-		c.version, c.models, c.complete, c.fault = version.Version, tags.Models, true, nil
+		c.version, c.models, c.complete, c.fault = version, models, true, nil
 		c.until = c.now().Add(fresh)
 		c.forget()
 	case errors.Is(ctx.Err(), context.Canceled):
@@ -147,6 +147,21 @@ func (c *Catalog) refresh(ctx context.Context, ask Ask) {
 		c.fault = err
 		c.until = c.now().Add(backoff)
 	}
+}
+
+// ask asks for the version and the installed models.
+func (c *Catalog) ask(ctx context.Context, ask Ask) (version string, models []ollama.Tag, err error) {
+	if c.Engine {
+		models, err = engineModels(ctx, ask)
+		return "", models, err
+	}
+	var v ollama.Version
+	var tags ollama.Tags
+	err = errors.Join(
+		get(ctx, ask, "/api/version", &v),
+		get(ctx, ask, "/api/tags", &tags),
+	)
+	return v.Version, tags.Models, err
 }
 
 func (c *Catalog) due() (due, complete bool) {

@@ -25,6 +25,8 @@ type AnswerForm struct {
 	// one for each choice, if the client wants that.
 	Text bool
 	Echo []string
+	// Engine says that the upstream speaks OpenAI's dialect itself.
+	Engine bool
 }
 
 // ReasoningFields says in which fields an answer shows its reasoning: clients

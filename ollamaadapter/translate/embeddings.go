@@ -37,6 +37,9 @@ func CheckEmbedding(req *openai.EmbeddingRequest) error {
 // EmbedRequest turns a checked request for embeddings into Ollama's. Of the server's
 // options only those that a model is loaded with concern it.
 func EmbedRequest(req *openai.EmbeddingRequest, settings Settings) *Exchange {
+	if settings.Engine {
+		return engineEmbedRequest(req, settings)
+	}
 	options := policy.LoadOptions(settings.Rules.Defaults)
 	exchange := &Exchange{
 		Path:      "/api/embed",
@@ -52,11 +55,11 @@ func EmbedRequest(req *openai.EmbeddingRequest, settings Settings) *Exchange {
 	return exchange
 }
 
-// Embeddings turns the body of Ollama's answer into OpenAI's list.
-func Embeddings(body []byte, req *openai.EmbeddingRequest, model string) (*openai.EmbeddingList, Summary, error) {
-	var resp ollama.EmbedResponse
-	if err := json.Unmarshal(body, &resp, tolerant); err != nil {
-		return nil, Summary{}, ErrGarbage
+// Embeddings turns the body of the answer to such an exchange into OpenAI's list.
+func (e *Exchange) Embeddings(body []byte, req *openai.EmbeddingRequest, model string) (*openai.EmbeddingList, Summary, error) {
+	resp, err := e.vectors(body)
+	if err != nil {
+		return nil, Summary{}, err
 	}
 	if resp.Error != "" {
 		return nil, Summary{}, ErrUpstream
@@ -77,6 +80,17 @@ func Embeddings(body []byte, req *openai.EmbeddingRequest, model string) (*opena
 		list.Data[i] = openai.Embedding{Object: "embedding", Index: i, Embedding: data}
 	}
 	return list, Summary{Model: resp.Model, PromptTokens: resp.PromptEvalCount, Counted: true, Loading: resp.LoadDuration}, nil
+}
+
+func (e *Exchange) vectors(body []byte) (*ollama.EmbedResponse, error) {
+	if e.Answer.Engine {
+		return engineVectors(body)
+	}
+	resp := new(ollama.EmbedResponse)
+	if json.Unmarshal(body, resp, tolerant) != nil {
+		return nil, ErrGarbage
+	}
+	return resp, nil
 }
 
 func encodeVector(vector []float32, format string) (jsontext.Value, error) {

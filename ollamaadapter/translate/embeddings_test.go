@@ -68,7 +68,7 @@ func TestEmbeddings(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			req := embedding(t, `{"input":["a","b"],"encoding_format":"`+test.format+`"}`)
-			list, summary, err := translate.Embeddings([]byte(body), req, "asked")
+			list, summary, err := new(translate.Exchange).Embeddings([]byte(body), req, "asked")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,7 +91,7 @@ func TestEmbeddings(t *testing.T) {
 		{"garbage", `<html>`, translate.ErrGarbage},
 	} {
 		t.Run(test.name+" is the upstream's fault", func(t *testing.T) {
-			if _, _, err := translate.Embeddings([]byte(test.body), embedding(t, `{"input":["a","b"]}`), "m"); !errors.Is(err, test.want) {
+			if _, _, err := new(translate.Exchange).Embeddings([]byte(test.body), embedding(t, `{"input":["a","b"]}`), "m"); !errors.Is(err, test.want) {
 				t.Errorf("error is %v, want %v", err, test.want)
 			}
 		})

@@ -2,6 +2,7 @@ package translate
 
 import (
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 )
@@ -15,8 +16,11 @@ type chatRequest struct {
 // Encode is a request as Ollama gets it: one of an Exchange, or another of package
 // ollama.
 func Encode(native any) ([]byte, error) {
-	if chat, ok := native.(*chatRequest); ok {
-		return chat.encode()
+	switch request := native.(type) {
+	case *chatRequest:
+		return request.encode()
+	case jsontext.Value: // encoded already
+		return request, nil
 	}
 	return json.Marshal(native, json.Deterministic(true))
 }

@@ -37,6 +37,9 @@ func (e *Exchange) WasCut(s Summary) bool {
 		e.promptBytes*len(e.Requests) > bytesPerToken*s.PromptTokens
 }
 
+// Embeds reports whether the answer is vectors.
+func (e *Exchange) Embeds() bool { return e.Path == "/api/embed" || e.Path == engineEmbedPath }
+
 // textBytes counts the bytes of a text without its blanks, of which a token may
 // hold any number.
 func textBytes(s string) int {

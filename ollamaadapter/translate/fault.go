@@ -12,15 +12,18 @@ import (
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
 
-// UpstreamFault turns an error answer of Ollama's into the status and error that
+// UpstreamFault turns an error answer of Ollama's, or of an engine's, into the status and error that
 // the client gets. What the request caused stays the client's to mend; what tells
 // of our own set-up (401, 403, 405, 413 from Ollama) is a bad gateway.
 //
-// Ollama's text is not passed on: it names internals, and repeats the client's
+// Their text is not passed on: it names internals, and repeats the client's
 // input.
 //
-// path is the one of Ollama's API that was asked.
+// path is the one of the upstream's API that was asked.
 func UpstreamFault(path string, status int, body []byte) (int, *openai.Error) {
+	if strings.HasPrefix(path, "/v1/") {
+		return engineFault(path, status, body)
+	}
 	text := strings.ToLower(upstreamText(body))
 	switch status {
 	case http.StatusNotFound:
@@ -49,7 +52,8 @@ func UpstreamFault(path string, status int, body []byte) (int, *openai.Error) {
 }
 
 // inputOf is the field that holds what a model is to read.
-var inputOf = map[string]string{"/api/chat": "messages", "/api/generate": "prompt", "/api/embed": "input"}
+var inputOf = map[string]string{"/api/chat": "messages", "/api/generate": "prompt", "/api/embed": "input",
+	engineChatPath: "messages", engineTextPath: "prompt", engineEmbedPath: "input"}
 
 // ModelNotFound is the one wording for a model that is not there, or not for this client.
 func ModelNotFound() *openai.Error {
@@ -118,6 +122,9 @@ func upstreamText(body []byte) string {
 // AnswerFault is the status and error for an answer that could not be completed,
 // though nothing was wrong with the request; err is one of this package's errors.
 func AnswerFault(err error) (int, *openai.Error) {
+	if fault, ok := errors.AsType[*Fault](err); ok {
+		return fault.Status, fault.Told
+	}
 	status, message := http.StatusBadGateway, ""
 	switch {
 	case errors.Is(err, ErrCutShort):

@@ -281,7 +281,7 @@ func TestPeerEmbeddings(t *testing.T) {
 		{"model, usage", "the name is the client's, and all tokens are the prompt's", ``, rest},
 	} {
 		t.Run(test.row+": "+test.name, func(t *testing.T) {
-			list, _, err := translate.Embeddings([]byte(body), embedding(t, `{"input":"a","encoding_format":"`+test.format+`"}`), "asked")
+			list, _, err := new(translate.Exchange).Embeddings([]byte(body), embedding(t, `{"input":"a","encoding_format":"`+test.format+`"}`), "asked")
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -35,6 +35,7 @@ type reader struct {
 	calls    int  // tool calls so far
 	tokens   int  // counted so far
 	forced   strings.Builder
+	engine   engineStream
 }
 
 // receiver is told what a reader has read.
@@ -85,6 +86,12 @@ func (r *reader) closeChoice() error {
 	if r.failed == nil && !r.finished && len(r.pending) > 0 {
 		r.failed = r.line(r.pending)
 	}
+	if r.failed == nil && !r.finished && r.form.Engine {
+		// an engine that does not say [DONE] has said why it ends
+		if resp := r.engine.end(); resp != nil {
+			r.failed = r.take(resp, nil)
+		}
+	}
 	if r.failed == nil && !r.finished {
 		r.failed = ErrCutShort
 	}
@@ -92,6 +99,7 @@ func (r *reader) closeChoice() error {
 		r.choice++
 		r.begun, r.finished, r.stopped, r.calls, r.tokens, r.pending = false, false, false, 0, 0, nil
 		r.forced.Reset()
+		r.engine = engineStream{}
 	}
 	return r.failed
 }
@@ -138,6 +146,21 @@ func (r *reader) line(line []byte) error {
 	if len(line) == 0 {
 		return nil
 	}
+	if r.form.Engine {
+		resp, err := r.engine.line(line)
+		if resp == nil || err != nil {
+			return err // a line that says nothing is no sign that the answer goes on
+		}
+		r.lines++
+		if says(resp) || resp.Done {
+			return r.take(resp, line)
+		}
+		if r.full() {
+			return r.end()
+		}
+		r.count() // a part of a tool call, which is told when it is whole
+		return nil
+	}
 	r.lines++
 	if r.plain(line) {
 		return nil
@@ -146,8 +169,13 @@ func (r *reader) line(line []byte) error {
 	if err != nil {
 		return err
 	}
+	return r.take(resp, line)
+}
+
+// take takes what a line says.
+func (r *reader) take(resp *ollama.ChatResponse, line []byte) error {
 	r.summary.Model = cmp.Or(resp.Model, r.summary.Model)
-	if says(resp) {
+	if says(resp) && !(r.form.Engine && resp.Done) { // the end repeats calls that were counted in parts
 		if !resp.Done && r.full() {
 			return r.end()
 		}

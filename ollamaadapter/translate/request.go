@@ -24,6 +24,9 @@ type Settings struct {
 	// Reasoning says in which fields an answer shows its reasoning.
 	Reasoning ReasoningFields
 
+	// Engine says that the upstream speaks OpenAI's dialect. Then what follows does
+	// not matter.
+	Engine bool
 	// Version is the upstream's, empty if not told; Features what it understands.
 	Version  string
 	Features ollama.Features
@@ -76,6 +79,9 @@ func DraftChat(req *openai.ChatRequest) (*ChatDraft, error) {
 // For turns the draft into requests for this upstream. Its error is an *openai.Error
 // that names what the upstream cannot do.
 func (d *ChatDraft) For(settings Settings) (*Exchange, error) {
+	if settings.Engine {
+		return d.forEngine(settings)
+	}
 	if err := d.checkFeatures(settings.Features); err != nil {
 		return nil, err
 	}

@@ -32,6 +32,9 @@ func DraftText(req *openai.TextRequest) (*TextDraft, error) {
 // model's template stays around the prompt, as Ollama's own /v1 has it, unless the
 // client asks for it raw.
 func (d *TextDraft) For(settings Settings) (*Exchange, error) {
+	if settings.Engine {
+		return d.forEngine(settings)
+	}
 	req := d.req
 	if req.Logprobs != nil && !settings.Features.Logprobs {
 		return nil, unsupported("logprobs", "the model server is too old for this")
