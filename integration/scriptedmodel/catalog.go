@@ -137,7 +137,7 @@ var ParallelTools = Model{
 
 // Agent works with the tools of real agents: it makes AgentFile, with the tool write
 // of OpenClaw and Clawdbot, or with the tool bash of opencode, and answers in plain
-// text once the last message is a tool's result. It reads neither the system prompt
+// text once the conversation has a tool's result. It reads neither the system prompt
 // nor the tools, which have 40 to 65 KB there: each byte is a token here.
 var Agent = Model{
 	Name:     "agent",

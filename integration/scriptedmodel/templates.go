@@ -74,10 +74,16 @@ const parallelTemplate = toolTurns + `
 {{ if $answered }}` + ToolResult + `{{ end }}`
 
 // agentTemplate is ChatML without system prompt and tools. It tells an agent by the
-// names of its tools.
-const agentTemplate = `{{- $lastRole := "" }}
+// names of its tools, and looks for a tool's result in the whole conversation, because
+// OpenClaw sends a message of its own after each.
+const agentTemplate = `{{- $marker := "` + NoTools + `" }}
+{{- range .Tools }}
+{{- if eq .Function.Name "bash" }}{{ $marker = "` + Shell + `" }}
+{{- else if and (eq .Function.Name "write") (ne $marker "` + Shell + `") }}{{ $marker = "" }}
+{{- end }}
+{{- end }}
 {{- range .Messages }}
-{{- $lastRole = .Role }}
+{{- if eq .Role "tool" }}{{ $marker = "` + ToolResult + `" }}{{ end }}
 {{- if ne .Role "system" }}<|im_start|>{{ .Role }}
 {{ .Content }}
 {{- if .ToolCalls }}<tool_call>
@@ -85,11 +91,5 @@ const agentTemplate = `{{- $lastRole := "" }}
 {{ end }}</tool_call>
 {{- end }}<|im_end|>
 {{ end }}
-{{- end }}
-{{- $marker := "` + NoTools + `" }}
-{{- range .Tools }}
-{{- if eq .Function.Name "bash" }}{{ $marker = "` + Shell + `" }}
-{{- else if and (eq .Function.Name "write") (ne $marker "` + Shell + `") }}{{ $marker = "" }}
-{{- end }}
 {{- end }}<|im_start|>assistant
-{{ if eq $lastRole "tool" }}` + ToolResult + `{{ else }}{{ $marker }}{{ end }}`
+{{ $marker }}`
