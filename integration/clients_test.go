@@ -30,16 +30,26 @@ func unlimited(caddyfile string) string {
 	return strings.NewReplacer("rate 5/s", "rate 1000/s", "burst 10", "burst 1000", "penalty 3 10m", "").Replace(caddyfile)
 }
 
-// runNode runs a script of integration/clients/sdks against the gateway.
+// runNode runs a script of integration/clients/sdks that tests by itself.
 func (g *gateway) runNode(packages, script string, expect map[string]string) {
 	g.t.Helper()
-	writeCert(g.t, g.file("client.crt"), g.client.Certificate[0])
-	writeKey(g.t, g.file("client.key"), g.client.PrivateKey)
 	expected, err := json.Marshal(expect)
 	if err != nil {
 		g.t.Fatal(err)
 	}
-	// below the packages, where Node looks for what it imports
+	output, err := g.node(packages, script, "TOKEN="+tokenFor(g.t, "sdks"), "EXPECT="+string(expected))
+	g.t.Logf("%s", output)
+	if err != nil {
+		g.t.Errorf("node: %v", err)
+	}
+}
+
+// node runs a script of integration/clients/sdks, below the packages, where Node looks
+// for what it imports, with the gateway's URL and a client certificate.
+func (g *gateway) node(packages, script string, environ ...string) ([]byte, error) {
+	g.t.Helper()
+	writeCert(g.t, g.file("client.crt"), g.client.Certificate[0])
+	writeKey(g.t, g.file("client.key"), g.client.PrivateKey)
 	dir, err := os.MkdirTemp(packages, "run")
 	if err != nil {
 		g.t.Fatal(err)
@@ -49,11 +59,7 @@ func (g *gateway) runNode(packages, script string, expect map[string]string) {
 		writeFile(g.t, filepath.Join(dir, name), []byte(readFile(g.t, "clients/sdks/"+name)))
 	}
 	run := exec.CommandContext(g.t.Context(), "node", filepath.Join(dir, script))
-	run.Env = append(os.Environ(), "BASE_URL="+g.url("/v1"), "TOKEN="+tokenFor(g.t, "sdks"), "EXPECT="+string(expected),
-		"CA="+g.file("internal-ca.crt"), "CERT="+g.file("client.crt"), "KEY="+g.file("client.key"))
-	output, err := run.CombinedOutput()
-	g.t.Logf("%s", output)
-	if err != nil {
-		g.t.Errorf("node: %v", err)
-	}
+	run.Env = append(append(os.Environ(), "BASE_URL="+g.url("/v1"),
+		"CA="+g.file("internal-ca.crt"), "CERT="+g.file("client.crt"), "KEY="+g.file("client.key")), environ...)
+	return run.CombinedOutput()
 }
