@@ -43,6 +43,12 @@ func (g *gateway) recipe(name, model string) string {
 	).Replace(recipe(g.t, name))
 }
 
+// recipe is a recipe for this sidecar and a model.
+func (s *sidecar) recipe(name, model string) string {
+	s.t.Helper()
+	return strings.NewReplacer("18788", s.port, "qwen3:32b", model).Replace(recipe(s.t, name))
+}
+
 // pathWithCaddy is a PATH that begins with a folder in which the gateway's binary is
 // called caddy.
 func pathWithCaddy(t *testing.T) string {
