@@ -5,7 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/gateway18789/caddy-ollama/integration/scriptedmodel"
 )
@@ -73,7 +75,7 @@ func (a *agent) run(args ...string) (said string, printed string) {
 	return said, fmt.Sprintf("%s\n%s\n%v", stdout.Bytes(), stderr.Bytes(), err)
 }
 
-// serve runs the program as a daemon until the test ends, and returns when it listens.
+// serve runs the program as a daemon until the test ends, and returns when it answers.
 func (a *agent) serve(port string, args ...string) {
 	a.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -93,11 +95,13 @@ func (a *agent) serve(port string, args ...string) {
 			a.t.Logf("the daemon: %s", output.String())
 		}
 	})
-	deadline := time.Now().Add(2 * time.Minute)
+	client := &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	deadline := time.Now().Add(4 * time.Minute)
 	for {
-		conn, err := net.DialTimeout("tcp", "127.0.0.1:"+port, time.Second)
+		// not only a connection: at first OpenClaw listens for a moment to try its port
+		resp, err := client.Get("http://127.0.0.1:" + port)
 		if err == nil {
-			conn.Close()
+			resp.Body.Close()
 			return
 		}
 		select {
@@ -184,13 +188,13 @@ func (a *agent) burst(g *gateway, turn func() (said, printed string)) {
 	ctx, cancel := context.WithTimeout(a.t.Context(), 3*time.Minute)
 	defer cancel()
 	flooded := make(chan struct{})
-	client, token := g.from("127.0.0.1"), tokenFor(a.t, "flood")
+	client := g.from("127.0.0.1")
 	go func() {
 		defer close(flooded)
 		ticker := time.NewTicker(30 * time.Millisecond)
 		defer ticker.Stop()
 		for i := 0; ctx.Err() == nil; i++ {
-			if req, err := g.request(ctx, token, chatBody("hello", false)); err == nil {
+			if req, err := g.request(ctx, shortLived(time.Now()), chatBody("hello", false)); err == nil {
 				if resp, err := client.Do(req); err == nil {
 					resp.Body.Close()
 				}
@@ -207,6 +211,16 @@ func (a *agent) burst(g *gateway, turn func() (said, printed string)) {
 	if !g.refusedAgent() {
 		a.t.Error("the agent was never refused: this tests no burst")
 	}
+}
+
+// shortLived is a token that startShortLived's gateway takes, too.
+func shortLived(now time.Time) string {
+	claims := jwt.MapClaims{"sub": "flood", "iat": now.Unix(), "exp": now.Add(20 * time.Second).Unix()}
+	token, err := jwt.NewWithClaims(jwt.SigningMethodHS256, claims).SignedString([]byte(jwtSecret))
+	if err != nil {
+		panic(err) // these always marshal
+	}
+	return token
 }
 
 // refusedAgent tells whether a request that is not of Go's client was refused for speed.
@@ -246,4 +260,17 @@ func lastText(output []byte) string {
 		return answer.Final
 	}
 	return payloads[len(payloads)-1].Text
+}
+
+// idle is longer than a token of startShortLived lives.
+const idle = 31 * time.Second
+
+// startShortLived is a gateway and a sidecar whose tokens live for as short as they can.
+func startShortLived(t *testing.T, upstream string) (*gateway, *sidecar) {
+	t.Helper()
+	g := startGatewayWith(t, upstream, "max_lifetime 5m", "max_lifetime 30s")
+	s := prepareSidecar(t, g.address(), g.ca, g.client)
+	s.caddyfile = strings.Replace(s.caddyfile, "ttl 5m", "ttl 30s", 1)
+	s.start()
+	return g, s
 }

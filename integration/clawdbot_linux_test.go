@@ -2,6 +2,8 @@ package integration
 
 import (
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -16,7 +18,12 @@ func clawdbot(t *testing.T, s *sidecar) (a *agent, port string) {
 	writeFile(t, a.file("clawdbot.json"), []byte(strings.Replace(s.recipe("clawdbot.json", "agent"), "agents: { defaults: {",
 		`gateway: { mode: "local", port: `+port+`, auth: { mode: "token", token: "of-this-test" } },
   agents: { defaults: { skipBootstrap: true, workspace: "`+a.file("work")+`",`, 1)))
-	a.environ = append(a.environ, "CLAWDBOT_STATE_DIR="+a.dir, "CLAWDBOT_CONFIG_PATH="+a.file("clawdbot.json"),
+	// what it compiles at its first start, in half a minute, serves the next as well
+	compiled := filepath.Join(filepath.Dir(clients.clawdbot), "tmp")
+	if err := os.MkdirAll(compiled, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	a.environ = append(a.environ, "TMPDIR="+compiled, "CLAWDBOT_STATE_DIR="+a.dir, "CLAWDBOT_CONFIG_PATH="+a.file("clawdbot.json"),
 		"CLAWDBOT_SKIP_CHANNELS=1", "CLAWDBOT_SKIP_CRON=1", "CLAWDBOT_SKIP_BROWSER_CONTROL_SERVER=1",
 		"CLAWDBOT_SKIP_CANVAS_HOST=1", "CLAWDBOT_SKIP_GMAIL_WATCHER=1", "CLAWDBOT_DISABLE_BONJOUR=1")
 	return a, port
@@ -37,39 +44,27 @@ func clawdbotTurns(a *agent) func(message string) func() (said, printed string) 
 func TestClawdbotThroughItsSidecar(t *testing.T) {
 	needBigClients(t)
 	t.Parallel()
-	g, s := startIdle(t)
-	a, port := clawdbot(t, s)
-	a.serve(port, "gateway", "run")
-	turn := clawdbotTurns(a)("Make the file.")
-	a.mustWork(turn)
-	checkTurn(t, g.records(2), "clawdbot")
-	time.Sleep(idle)
-	a.mustWork(turn)
-	checkTurn(t, g.records(4)[2:], "clawdbot")
-	g.mustNotBeBlocked(t)
-}
-
-func TestRetryStormsOfClawdbot(t *testing.T) {
-	needBigClients(t)
-	t.Parallel()
 	n := startNetwork(t, upstreamOf(realOllama(t)))
-	g := startGateway(t, n.address())
-	a, port := clawdbot(t, startSidecar(t, g.address(), g.ca, g.client))
+	g, s := startShortLived(t, n.address())
+	a, port := clawdbot(t, s)
 	a.serve(port, "gateway", "run")
 	turns := clawdbotTurns(a)
 	turn := turns("Make the file.")
 
 	a.mustWork(turn)
-	a.burst(g, turn)
+	checkTurn(t, g.records(2), "clawdbot")
+	time.Sleep(idle)
+	a.mustWork(turn)
+	checkTurn(t, g.records(4)[2:], "clawdbot")
 
-	// more than the model's context, which Clawdbot shortens and sends again
+	// more than the model's context
 	long := a.mustFail(g, turns(strings.Repeat("long ", 8000)))
 	for _, r := range long {
 		checkRecord(t, r, record{"http.response.status_code": 400, "event.reason": "context_length_exceeded"})
 	}
 	t.Logf("with a conversation too long it sent %d requests", len(long))
-	a.mustWork(turn)
 
+	a.burst(g, turn)
 	a.outage(g, n, turn)
 	g.mustNotBeBlocked(t)
 }

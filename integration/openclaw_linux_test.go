@@ -49,7 +49,6 @@ func TestOpenClawWithItsOwnCertificate(t *testing.T) {
 		checkRecord(t, r, record{"http.response.status_code": 403, "event.reason": "bad_token:expired"})
 	}
 	t.Logf("with an expired token it sent %d requests", len(refused))
-	a.mustWork(turn)
 
 	a.burst(g, turn)
 	a.outage(g, n, turn)
@@ -60,7 +59,7 @@ func TestOpenClawWithItsOwnCertificate(t *testing.T) {
 func TestOpenClawThroughItsSidecar(t *testing.T) {
 	needBigClients(t)
 	t.Parallel()
-	g, s := startIdle(t)
+	g, s := startShortLived(t, upstreamOf(realOllama(t)))
 	a, port := openClaw(t, s.recipe("openclaw-sidecar.json", "agent"))
 	a.serve(port, "gateway", "run")
 	turn := func() (said, printed string) {
@@ -72,17 +71,4 @@ func TestOpenClawThroughItsSidecar(t *testing.T) {
 	a.mustWork(turn)
 	checkTurn(t, g.records(4)[2:], "clawdbot")
 	g.mustNotBeBlocked(t)
-}
-
-// idle is longer than a token of startIdle lives.
-const idle = 31 * time.Second
-
-// startIdle is a gateway and a sidecar whose tokens live for as short as they can.
-func startIdle(t *testing.T) (*gateway, *sidecar) {
-	t.Helper()
-	g := startGatewayWith(t, upstreamOf(realOllama(t)), "max_lifetime 5m", "max_lifetime 30s")
-	s := prepareSidecar(t, g.address(), g.ca, g.client)
-	s.caddyfile = strings.Replace(s.caddyfile, "ttl 5m", "ttl 30s", 1)
-	s.start()
-	return g, s
 }
