@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,6 +59,29 @@ func pathWithCaddy(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return "PATH=" + dir + string(os.PathListSeparator) + os.Getenv("PATH")
+}
+
+// What clients.md calls tested is what is installed here.
+func TestRecipesNameTheVersionsThatAreTested(t *testing.T) {
+	text := readFile(t, "../caddyfile-examples/clients.md")
+	for row, file := range map[string]string{
+		"[OpenClaw](#openclaw) | %s |":               "clients/openclaw/package.json openclaw",
+		"[Clawdbot](#clawdbot) | %s |":               "clients/clawdbot/package.json clawdbot",
+		"[opencode](#opencode) | %s |":               "clients/opencode/package.json opencode-linux-x64",
+		"JavaScript](#openai-for-javascript) | %s |": "clients/sdks/package.json openai",
+		"[AI SDK](#ai-sdk) | %s with":                "clients/sdks/package.json ai",
+		"`@ai-sdk/openai-compatible` %s |":           "clients/sdks/package.json @ai-sdk/openai-compatible",
+		"`@langchain/openai` %s |":                   "clients/sdks/package.json @langchain/openai",
+		"[openai for Go](#openai-for-go) | %s |":     "../go.mod github.com/openai/openai-go/v3",
+	} {
+		path, name, _ := strings.Cut(file, " ")
+		version := regexp.MustCompile(`[\s"]` + regexp.QuoteMeta(name) + `"?:? "?v?([0-9.]+(?:-[0-9]+)?)`).FindStringSubmatch(readFile(t, path))
+		if version == nil {
+			t.Errorf("%s names no version of %s", path, name)
+		} else if want := fmt.Sprintf(row, version[1]); !strings.Contains(text, want) {
+			t.Errorf("clients.md does not say %q", want)
+		}
+	}
 }
 
 func TestRecipesOfTheJavaScriptSDKs(t *testing.T) {
