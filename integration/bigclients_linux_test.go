@@ -9,7 +9,7 @@ import (
 )
 
 // bigClients are programs that are installed only when asked for: OpenClaw, Clawdbot
-// and opencode, with the Node that they need, take 1.6 GB.
+// and opencode, with the Node that they need, take 1.4 GB.
 type bigClients struct{ openclaw, clawdbot, opencode, node string }
 
 // askForBigClients is the environment variable that asks for them.
@@ -40,7 +40,7 @@ var installedBigClients = sync.OnceValues(func() (bigClients, error) {
 func needBigClients(t *testing.T) bigClients {
 	t.Helper()
 	if os.Getenv(askForBigClients) == "" {
-		t.Skipf("runs OpenClaw, Clawdbot and opencode, which take 1.6 GB: set %s=1, on Linux with npm", askForBigClients)
+		t.Skipf("runs OpenClaw, Clawdbot and opencode, which take 1.4 GB: set %s=1, on Linux (x64) with npm", askForBigClients)
 	}
 	clients, err := installedBigClients()
 	if err != nil {
