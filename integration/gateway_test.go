@@ -51,7 +51,7 @@ func prepareGateway(t *testing.T, upstream string) *gateway {
 	}
 	g := &gateway{t: t, dir: dir, port: freePort(t), ca: newAuthority(t, "internal CA")}
 	g.client = g.ca.leaf(t, "clawdbot")
-	server := g.ca.leaf(t, host, host)
+	server := g.ca.leaf(t, host, host, "localhost")
 	writeCert(t, g.file("gw.crt"), server.Certificate[0])
 	writeKey(t, g.file("gw.key"), server.PrivateKey)
 	writeCert(t, g.file("internal-ca.crt"), g.ca.cert.Raw)

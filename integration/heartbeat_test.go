@@ -166,7 +166,7 @@ func (k *kept) Read(p []byte) (int, error) {
 }
 
 func TestSDKsOfTheNPMWorldReadHeartbeats(t *testing.T) {
-	packages := nodeClients(t)
+	packages := npmPackages(t, "clients/sdks")
 	// a line takes as long as eight heartbeats
 	slowly := func(answer ollamatest.Answer) ollamatest.Answer {
 		answer.Interval = 250 * time.Millisecond

@@ -20,7 +20,7 @@ func llamaCpp(t *testing.T, contextLength int) (address string) {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" {
 		t.Skip("the prebuilt llama.cpp of integration/llamacpp is for Linux on amd64")
 	}
-	packages := nodePackages(t, "llamacpp", "--omit=optional") // those for other machines and GPUs
+	packages := npmPackages(t, "llamacpp", "--omit=optional") // those for other machines and GPUs
 	model := filepath.Join(t.TempDir(), "hello.gguf")
 	file, err := os.Create(model)
 	if err != nil {

@@ -21,6 +21,7 @@ type issueOptions struct {
 	subject, issuer, id, certificate             string
 	audience, claims                             []string
 	ttl                                          time.Duration
+	execProvider                                 bool
 }
 
 func issueCommand() *cobra.Command {
@@ -34,7 +35,10 @@ public key. Nothing else goes to standard output:
 
 	curl -H "Authorization: Bearer $(caddy jwt issue --secret-file jwt.key --sub clawdbot)" ...
 
-A token that jwt_auth would refuse whatever its keys is not printed.`,
+A token that jwt_auth would refuse whatever its keys is not printed.
+
+With --exec-provider it is a secret provider that OpenClaw runs (source "exec"): it
+reads OpenClaw's request from standard input and answers with a token for each id.`,
 		Args: cobra.NoArgs,
 	}
 	flags := cmd.Flags()
@@ -49,18 +53,30 @@ A token that jwt_auth would refuse whatever its keys is not printed.`,
 	flags.StringVar(&o.id, "jti", "", "Token ID (default random)")
 	flags.StringArrayVar(&o.claims, "claim", nil, "One more claim, as name=value with a value in JSON, or else a string; repeat for several")
 	flags.StringVar(&o.certificate, "cert", "", "File with the client certificate, in PEM form, to bind the token to")
+	flags.BoolVar(&o.execProvider, "exec-provider", false, "Speak OpenClaw's protocol for secret providers on standard input and output")
 	cmd.RunE = caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) {
-		compact, err := issue(o, time.Now())
-		if err != nil {
+		if err := o.print(); err != nil {
 			return caddy.ExitCodeFailedStartup, err
 		}
 		if o.ttl > 5*time.Minute {
 			fmt.Fprintln(os.Stderr, "note: jwt_auth refuses a token of more than 5 minutes, unless its max_lifetime says otherwise")
 		}
-		fmt.Println(compact)
 		return caddy.ExitCodeSuccess, nil
 	})
 	return cmd
+}
+
+// print writes a token to standard output, alone or as OpenClaw wants it.
+func (o issueOptions) print() error {
+	if o.execProvider {
+		return serveExec(os.Stdin, os.Stdout, func() (string, error) { return issue(o, time.Now()) })
+	}
+	compact, err := issue(o, time.Now())
+	if err != nil {
+		return err
+	}
+	fmt.Println(compact)
+	return nil
 }
 
 // issue makes the token that is asked for.

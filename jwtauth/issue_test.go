@@ -3,7 +3,6 @@ package jwtauth
 import (
 	"encoding/json"
 	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -167,27 +166,8 @@ func TestIssueRefuses(t *testing.T) {
 }
 
 func TestIssueCommandPrintsTheTokenAndNothingElse(t *testing.T) {
-	file := writeFile(t, secret)
-	stdout := os.Stdout
-	defer func() { os.Stdout = stdout }()
-	read, write, err := os.Pipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	os.Stdout = write
-	cmd := issueCommand()
-	cmd.SetArgs([]string{"--secret-file", file, "--sub", "clawdbot", "--ttl", "10m", "--aud", "a", "--aud", "b", "--claim", "x=1"})
-	err = cmd.Execute()
-	write.Close()
-	os.Stdout = stdout
-	if err != nil {
-		t.Fatal(err)
-	}
-	output, err := io.ReadAll(read)
-	if err != nil {
-		t.Fatal(err)
-	}
-	compact, rest, _ := strings.Cut(string(output), "\n")
+	output := stdoutOf(t, "--secret-file", writeFile(t, secret), "--sub", "clawdbot", "--ttl", "10m", "--aud", "a", "--aud", "b", "--claim", "x=1")
+	compact, rest, _ := strings.Cut(output, "\n")
 	handler := newHandler(t, Handler{Audience: "b", MaxLifetime: 600e9})
 	handler.now = time.Now
 	if a := ask(t, handler, "Bearer "+compact); a.err != nil || rest != "" {

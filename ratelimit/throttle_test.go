@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
@@ -146,6 +147,8 @@ func TestWhatCountsAsAnError(t *testing.T) {
 		{"an upstream that fails", with(502), false},
 		{"a refusal for speed further in", with(429), false},
 		{"a client that left", with(499), false},
+		{"a conversation that has grown too long, which bots shorten and send again at once", withCode(400, openai.CodeContextLength), false},
+		{"another error of the same status and shape", withCode(400, openai.CodeInvalidValue), true},
 		{"nothing written is a success", func(http.ResponseWriter, *http.Request) error { return nil }, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -158,6 +161,13 @@ func TestWhatCountsAsAnError(t *testing.T) {
 				t.Errorf("three times blocks: %v, want %v", !a.passed, test.blocks)
 			}
 		})
+	}
+}
+
+// withCode ends a request with an error as ollama_adapter does.
+func withCode(status int, code string) caddyhttp.HandlerFunc {
+	return func(http.ResponseWriter, *http.Request) error {
+		return caddyhttp.Error(status, &openai.Error{Code: code})
 	}
 }
 

@@ -121,6 +121,28 @@ func TestScriptedModelsInARealOllama(t *testing.T) {
 		}
 	})
 
+	t.Run("agent works with the tools that it knows, whatever else there is", func(t *testing.T) {
+		file := `{"content":"` + scriptedmodel.AgentFileText + `","path":"` + scriptedmodel.AgentFile + `"}`
+		for _, test := range []struct{ offered, want string }{
+			{"read write edit", "write" + file},
+			{"bash read write", `bash{"command":"printf '` + scriptedmodel.AgentFileText + `' \u003e ` + scriptedmodel.AgentFile + `","description":"Makes a file"}`},
+			// Ollama v0.17.4 finds this name in the tag of the call, which is why
+			// clients.md turns OpenClaw's tool search off.
+			{"read write tool_call", "tool_call" + file},
+		} {
+			got := chat(t, s, object{"model": "agent", "tools": toolsNamed(test.offered), "messages": []object{user("work")}})
+			if !slices.Equal(got.calls, []string{test.want}) {
+				t.Errorf("with %s it calls %q, want %q", test.offered, got.calls, test.want)
+			}
+		}
+		got := chat(t, s, object{"model": "agent", "tools": toolsNamed("write"), "messages": []object{
+			user("work"), {"role": "tool", "tool_name": "write", "content": "done"}, user("nothing else runs"),
+		}})
+		checkEnd(t, got, scriptedmodel.AgentAnswer, scriptedmodel.Agent.Script(scriptedmodel.ToolResult).EvalCount())
+		got = chat(t, s, object{"model": "agent", "messages": []object{user("a title?")}})
+		checkEnd(t, got, scriptedmodel.AgentNoToolAnswer, scriptedmodel.Agent.Script(scriptedmodel.NoTools).EvalCount())
+	})
+
 	for _, model := range []string{"hello", "thinker"} {
 		t.Run(model+" answers in JSON of the requested schema", func(t *testing.T) {
 			got := chat(t, s, object{"model": model, "format": personSchema(), "messages": []object{user("hi")}})
@@ -214,6 +236,14 @@ func checkParallelCalls(t *testing.T, got answer) {
 		t.Errorf("calls are %q, want %q", got.calls, want)
 	}
 	checkEnd(t, got, "", scriptedmodel.ParallelTools.Script(scriptedmodel.AssistantTurn).EvalCount())
+}
+
+// toolsNamed are tools with these names, which take anything.
+func toolsNamed(names string) (tools []object) {
+	for _, name := range strings.Fields(names) {
+		tools = append(tools, object{"type": "function", "function": object{"name": name, "parameters": object{"type": "object"}}})
+	}
+	return tools
 }
 
 func weatherTools() []object {

@@ -30,17 +30,29 @@ const (
 	// NoToolAnswer is what ToolCaller says when the request offers no tools.
 	NoToolAnswer = "I have no tools to call."
 
+	// AgentFile is the file that Agent makes with a tool, AgentFileText what is in it.
+	AgentFile     = "turn.txt"
+	AgentFileText = "made by a tool"
+
+	// AgentAnswer is what Agent says once it has seen a tool's result.
+	AgentAnswer = "The file turn.txt is made."
+
+	// AgentNoToolAnswer is what Agent says when the request offers none of its tools.
+	AgentNoToolAnswer = "A short title"
+
 	// EndlessRound is what Endless says over and over.
 	EndlessRound = " tick tock ..."
 )
 
 // The markers with which the models' templates choose another script than the
 // one after AssistantTurn: for a request with "think": false, for one whose last
-// message is a tool's result, and for one without tools.
+// message is a tool's result, for one without tools, and for one with a shell among
+// its tools.
 const (
 	NoThinking = "<|no_thinking|>"
 	ToolResult = "<|tool_result|>"
 	NoTools    = "<|no_tools|>"
+	Shell      = "<|shell|>"
 )
 
 // Hello answers with a few words in two languages. The emoji and the last
@@ -123,6 +135,39 @@ var ParallelTools = Model{
 	},
 }
 
+// Agent works with the tools of real agents: it makes AgentFile, with the tool write
+// of OpenClaw and Clawdbot, or with the tool bash of opencode, and answers in plain
+// text once the conversation has a tool's result. It reads neither the system prompt
+// nor the tools, which have 40 to 65 KB there: each byte is a token here.
+var Agent = Model{
+	Name:     "agent",
+	Template: agentTemplate,
+	Scripts: []Script{
+		{
+			After: AssistantTurn,
+			Pieces: []string{
+				"<tool", "_call>\n", `{"na`, `me": "`, "write", `", "arg`, `uments": `,
+				`{"path": "`, "turn.txt", `", "con`, `tent": "`, "made by", " a tool", `"}}`, "\n</tool_call>",
+			},
+		},
+		{
+			After: Shell,
+			Pieces: []string{
+				"<tool_", "call>\n{", `"name": `, `"bash", `, `"arguments"`, `: {"command`, `": "printf`, ` 'made`, ` by a`,
+				` tool' >`, ` turn`, `.txt", `, `"description": "Makes`, ` a file"`, "}}\n", "</tool_", "call>",
+			},
+		},
+		{
+			After:  ToolResult,
+			Pieces: []string{"The", " file", " turn.", "txt is", " made."},
+		},
+		{
+			After:  NoTools,
+			Pieces: []string{"A short", " title"},
+		},
+	},
+}
+
 // Endless says the same three words over and over until the client goes away
 // or num_predict is reached. Ollama v0.17.4 has a limit of its own even for
 // num_predict -1, its default: ten times the context, 40960 tokens at 4096.
@@ -138,5 +183,5 @@ var Endless = Model{
 
 // All returns the models of this package.
 func All() []Model {
-	return []Model{Hello, Thinker, ToolCaller, ParallelTools, Endless}
+	return []Model{Hello, Thinker, ToolCaller, ParallelTools, Agent, Endless}
 }

@@ -118,6 +118,8 @@ func walk(f readFile, after string, count int) []string {
 func TestTextsAreThoseOfThePieces(t *testing.T) {
 	call := "<tool_call>\n" + `{"name": "` + ToolName + `", "arguments": {"city": "` + ToolCity + `"}}` + "\n</tool_call>"
 	secondCall := "<tool_call>\n" + `{"name": "` + SecondToolName + `", "arguments": {"timezone": "` + SecondToolZone + `"}}` + "\n</tool_call>"
+	written := "<tool_call>\n" + `{"name": "write", "arguments": {"path": "` + AgentFile + `", "content": "` + AgentFileText + `"}}` + "\n</tool_call>"
+	shell := "<tool_call>\n" + `{"name": "bash", "arguments": {"command": "printf '` + AgentFileText + `' > ` + AgentFile + `", "description": "Makes a file"}}` + "\n</tool_call>"
 	tests := []struct {
 		name   string
 		script Script
@@ -132,6 +134,10 @@ func TestTextsAreThoseOfThePieces(t *testing.T) {
 		{"toolcaller answers without tools", ToolCaller.Script(NoTools), NoToolAnswer, 5},
 		{"paralleltools calls both of its tools", ParallelTools.Script(AssistantTurn), call + "\n" + secondCall, 28},
 		{"paralleltools answers after its tools' results", ParallelTools.Script(ToolResult), ToolAnswer, 6},
+		{"agent writes a file", Agent.Script(AssistantTurn), written, 16},
+		{"agent writes a file with a shell", Agent.Script(Shell), shell, 18},
+		{"agent answers after its tool's result", Agent.Script(ToolResult), AgentAnswer, 6},
+		{"agent answers without tools", Agent.Script(NoTools), AgentNoToolAnswer, 3},
 		{"endless has a round but no end", Endless.Script(AssistantTurn), EndlessRound, 0},
 	}
 	for _, test := range tests {

@@ -72,3 +72,24 @@ const parallelTemplate = toolTurns + `
 {{- end }}
 {{- end }}<|im_start|>assistant
 {{ if $answered }}` + ToolResult + `{{ end }}`
+
+// agentTemplate is ChatML without system prompt and tools. It tells an agent by the
+// names of its tools, and looks for a tool's result in the whole conversation, because
+// OpenClaw sends a message of its own after each.
+const agentTemplate = `{{- $marker := "` + NoTools + `" }}
+{{- range .Tools }}
+{{- if eq .Function.Name "bash" }}{{ $marker = "` + Shell + `" }}
+{{- else if and (eq .Function.Name "write") (ne $marker "` + Shell + `") }}{{ $marker = "" }}
+{{- end }}
+{{- end }}
+{{- range .Messages }}
+{{- if eq .Role "tool" }}{{ $marker = "` + ToolResult + `" }}{{ end }}
+{{- if ne .Role "system" }}<|im_start|>{{ .Role }}
+{{ .Content }}
+{{- if .ToolCalls }}<tool_call>
+{{ range .ToolCalls }}{"name": "{{ .Function.Name }}", "arguments": {{ .Function.Arguments }}}
+{{ end }}</tool_call>
+{{- end }}<|im_end|>
+{{ end }}
+{{- end }}<|im_start|>assistant
+{{ $marker }}`

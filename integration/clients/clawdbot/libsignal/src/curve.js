@@ -1,0 +1,1 @@
+exports.generateKeyPair = exports.calculateSignature = exports.verifySignature = undefined;
