@@ -163,7 +163,7 @@ func (c *consumer) consume(requests int64) (oracle int64) {
 			return most
 		}
 	}
-	c.t.Error("the oracle cannot tell: Redis answers too slowly")
+	c.t.Error("the oracle cannot tell: the client is never refused, or Redis answers too slowly")
 	return -1
 }
 
