@@ -153,7 +153,9 @@ func (s *Selection) Select(pool reverseproxy.UpstreamPool, r *http.Request, _ ht
 	if chosen < 0 {
 		return nil
 	}
-	caddyhttp.SetVar(r.Context(), varTried, append(slices.Clip(tried), candidates[chosen].Address))
+	if !candidates[chosen].Tried {
+		caddyhttp.SetVar(r.Context(), varTried, append(slices.Clip(tried), candidates[chosen].Address))
+	}
 	return available[chosen]
 }
 
