@@ -104,9 +104,10 @@ func (s *side) changeALot(upstream *ollamatest.Server, another func(i int)) {
 	untilBlockEnds := math.MaxInt
 	begun := time.Now()
 	passed, stopGreed := s.beGreedy(greedy)
-	ticker := time.NewTicker(changesEvery)
+	changes, every, _ := noon()
+	ticker := time.NewTicker(every)
 	defer ticker.Stop()
-	for i := 1; i <= reloads(); i++ {
+	for i := 1; i <= changes; i++ {
 		<-ticker.C
 		prober := probers[i%len(probers)]
 		var err error
@@ -141,19 +142,19 @@ func (s *side) changeALot(upstream *ollamatest.Server, another func(i int)) {
 		}
 	}
 	stopGreed()
-	if n := s.late.Load(); n > int64(reloads()/10) {
-		t.Errorf("%d of %d changes were not in force at once", n, reloads())
+	if n := s.late.Load(); n > int64(changes/10) {
+		t.Errorf("%d of %d changes were not in force at once", n, changes)
 	} else {
-		t.Logf("%d of %d changes were in force only for the second request, or its connection was lost", n, reloads())
+		t.Logf("%d of %d changes were in force only for the second request, or its connection was lost", n, changes)
 	}
-	most := float64(burstOf(reloads())) + 5*time.Since(begun).Seconds() + 1
+	most := float64(burstOf(changes)) + 5*time.Since(begun).Seconds() + 1
 	t.Logf("the greedy client got %d requests through, of %.0f that it may have", passed.Load(), most)
 	if got := float64(passed.Load()); got > most || got < 10 {
 		t.Errorf("that is not its rate")
 	}
 	// a configuration that is refused leaves Caddy's /metrics without the handlers' own
 	// until the next one is taken
-	if err := s.load(s.edition(reloads() + 1)); err != nil {
+	if err := s.load(s.edition(changes + 1)); err != nil {
 		t.Error(err)
 	}
 	// the slots of those that began under earlier configurations are still theirs
@@ -193,6 +194,18 @@ func (s *side) beGreedy(client *http.Client) (passed *atomic.Int64, stop func())
 	stop = sync.OnceFunc(func() { close(done); loop.Wait() })
 	s.t.Cleanup(stop)
 	return passed, stop
+}
+
+// slotsAreFree waits until no request holds a slot any more.
+func (s *side) slotsAreFree() {
+	s.t.Helper()
+	await(s.t, "free slots", func() error {
+		metrics, err := s.admin(http.MethodGet, "/metrics", "")
+		if n := metric(metrics.body, "caddy_ip_throttle_in_flight"); err != nil || n != 0 {
+			return fmt.Errorf("%v are held (%v)", n, err)
+		}
+		return nil
+	})
 }
 
 // metric is the sum of a metric's values; -1 if it is not there.

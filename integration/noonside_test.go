@@ -23,17 +23,24 @@ import (
 // What goes on while the configuration is changed.
 const (
 	liveStreams   = 50
-	requestsEvery = 20 * time.Millisecond
-	changesEvery  = 100 * time.Millisecond
 	linesOfStream = 300
 )
 
+// noon is how often it is changed, and how often somebody asks meanwhile.
+func noon() (changes int, changesEvery, requestsEvery time.Duration) {
+	switch {
+	case raceEnabled: // a handshake takes half a second then, and must not meet two changes
+		return 10, time.Second, 100 * time.Millisecond
+	case testing.Short():
+		return 20, 100 * time.Millisecond, 20 * time.Millisecond
+	}
+	return 100, 100 * time.Millisecond, 20 * time.Millisecond
+}
+
 // reloads are how often it is changed.
 func reloads() int {
-	if raceEnabled || testing.Short() {
-		return 20
-	}
-	return 100
+	n, _, _ := noon()
+	return n
 }
 
 // noonModels are a model that answers at once, and one that goes on for as long as it
@@ -161,7 +168,8 @@ func (s *side) work() {
 	var pending, loop sync.WaitGroup
 	s.begun = time.Now()
 	loop.Go(func() {
-		ticker := time.NewTicker(requestsEvery)
+		_, _, every := noon()
+		ticker := time.NewTicker(every)
 		defer ticker.Stop()
 		for i := 0; ; i++ {
 			select {
@@ -285,18 +293,6 @@ func (s *side) finish() {
 			s.t.Errorf("stream %d says %q", i, got)
 		}
 	}
-}
-
-// slotsAreFree waits until no request holds a slot any more.
-func (s *side) slotsAreFree() {
-	s.t.Helper()
-	await(s.t, "free slots", func() error {
-		metrics, err := s.admin(http.MethodGet, "/metrics", "")
-		if n := metric(metrics.body, "caddy_ip_throttle_in_flight"); err != nil || n != 0 {
-			return fmt.Errorf("%v are held (%v)", n, err)
-		}
-		return nil
-	})
 }
 
 // stockCaddyfile is Caddy with the same listener and none of our modules.
