@@ -255,8 +255,9 @@ func TestSeveralGatewaysOutliveRedis(t *testing.T) {
 	close(stop)
 	workers.Wait()
 	t.Logf("%d sent, %d passed, oracle %d, local share %d, slowest %v", sent.Load(), passed.Load(), burst, burst/3, time.Duration(slowest.Load()))
-	if n := passed.Load(); n < burst || n > burst+burst/3 {
-		t.Errorf("%d passed, want between the budget of %d and that and one gateway's share", n, burst)
+	// a few, let pass just as Redis goes or comes, may be charged twice
+	if n := passed.Load(); n < burst-burst/100 || n > burst+burst/3 {
+		t.Errorf("%d passed, want the budget of %d, or up to one gateway's share more", n, burst)
 	}
 }
 

@@ -76,7 +76,7 @@ func TestRedisDiesFiveTimes(t *testing.T) {
 	time.Sleep(1200 * time.Millisecond)
 
 	var sent, passed atomic.Int64
-	var slowest atomic.Int64
+	var slowest, refusedInARow atomic.Int64
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
 	for c := range 3 {
@@ -91,7 +91,9 @@ func TestRedisDiesFiveTimes(t *testing.T) {
 				d := zones[n%3].Admit(storetest.Client(1), &p)
 				slowest.Store(max(slowest.Load(), int64(time.Since(began))))
 				sent.Add(1)
+				refusedInARow.Add(1)
 				if d.Ticket != nil {
+					refusedInARow.Store(0)
 					passed.Add(1)
 					d.Ticket.Release(200)
 				} else if d.Reason != limit.RateLimited {
@@ -108,20 +110,15 @@ func TestRedisDiesFiveTimes(t *testing.T) {
 		eventually(t, "all gateways are back", func() bool { return !zones[0].Down() && !zones[1].Down() && !zones[2].Down() })
 	}
 	// and until the budget is spent
-	before := int64(-1)
-	eventually(t, "the budget is spent", func() bool {
-		now := passed.Load()
-		spent := now == before && now > 0
-		before = now
-		time.Sleep(50 * time.Millisecond)
-		return spent
-	})
+	eventually(t, "the budget is spent", func() bool { return refusedInARow.Load() > 100 })
 	close(stop)
 	clients.Wait()
 	t.Logf("%d sent, %d passed, oracle %d, slowest decision %v, %d times down, %d up",
 		sent.Load(), passed.Load(), burst, time.Duration(slowest.Load()), downs.Load(), ups.Load())
-	if n := passed.Load(); n < burst || n > burst+burst/3 {
-		t.Errorf("%d passed, want between the budget of %d and that and one gateway's share", n, burst)
+	// One whose answer is lost with Redis, or who is let pass alone just as it comes back,
+	// may be charged twice.
+	if n := passed.Load(); n < burst-burst/100 || n > burst+burst/3 {
+		t.Errorf("%d passed, want the budget of %d, or up to one gateway's share more", n, burst)
 	}
 	if downs.Load() < 5 || ups.Load() != downs.Load() {
 		t.Errorf("told %d times that it is down, %d times that it is up", downs.Load(), ups.Load())
