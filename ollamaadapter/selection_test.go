@@ -166,6 +166,12 @@ func TestARequestGoesWhereItsModelIsLoaded(t *testing.T) {
 	if got := counts(all); !slices.Equal(got, []int{0, 1, 3}) {
 		t.Errorf("they were asked %v times", got)
 	}
+	// the request that loads a model goes the same way as the one for an answer
+	if resp, err := http.Get("http://" + all[0].address + "/api/ps"); err != nil {
+		t.Error(err)
+	} else if body := read(t, resp); strings.Contains(body, `"name"`) {
+		t.Errorf("the first has loaded %s", body)
+	}
 }
 
 func TestAConversationStaysWhereItsPromptIsCached(t *testing.T) {
