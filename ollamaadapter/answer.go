@@ -83,7 +83,24 @@ func (a *upstreamAnswer) receive(next caddyhttp.Handler, out *http.Request) {
 			panic(p)
 		}
 	}()
-	a.err = next.ServeHTTP(a, out)
+	ctx, done := blameless(out.Context())
+	defer done()
+	a.err = next.ServeHTTP(a, out.WithContext(ctx))
+}
+
+// blameless is a context that ends with ctx, and tells of no other cause but one that the
+// upstream is to blame for. What reverse_proxy learns besides, it takes for a failure of the
+// upstream, which it leaves out for a while then (fail_duration), and asks the next one.
+func blameless(ctx context.Context) (_ context.Context, done func()) {
+	plain, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	unheed := context.AfterFunc(ctx, func() {
+		cause := context.Cause(ctx)
+		if !errors.Is(ctx.Err(), context.DeadlineExceeded) && !errors.Is(cause, translate.ErrStalled) {
+			cause = context.Canceled
+		}
+		end(cause)
+	})
+	return plain, func() { unheed(); end(nil) }
 }
 
 // fetch gets an answer that is no stream. It must be there within

@@ -135,6 +135,9 @@ const varTried = "ollama_model.tried"
 func (s *Selection) Select(pool reverseproxy.UpstreamPool, r *http.Request, _ http.ResponseWriter) *reverseproxy.Upstream {
 	s.poll(pool)
 	tried, _ := caddyhttp.GetVar(r.Context(), varTried).([]string)
+	if len(tried) > 0 && r.Context().Err() != nil {
+		return nil // it has failed for want of time, and would fail everywhere
+	}
 	var available []*reverseproxy.Upstream
 	var candidates []placement.Candidate
 	for _, u := range pool {

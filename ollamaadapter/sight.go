@@ -138,7 +138,7 @@ func (s *sights) see(a *upstreamAnswer, out *http.Request) {
 // with an error, but not one that keeps silent for first_byte_timeout.
 func (a *upstreamAnswer) sight(ctx context.Context) (up, seen bool) {
 	switch {
-	case a.status != 0:
+	case a.status != 0 && (a.status != record.StatusClientGone || ctx.Err() == nil): // else that is reverse_proxy's word
 		return true, true
 	case errors.Is(context.Cause(ctx), translate.ErrStalled):
 		return false, true

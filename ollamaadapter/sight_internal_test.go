@@ -124,6 +124,7 @@ func TestWhatCanBeSeenOfAnUpstream(t *testing.T) {
 		{"it came to no answer in the proxy's time", failed(http.StatusGatewayTimeout), t.Context(), false, true},
 		{"it kept silent too long", failed(499), stalled, false, true},
 		{"its client left before it could answer", failed(499), left, false, false},
+		{"its client left, and the proxy says so", &upstreamAnswer{status: record.StatusClientGone}, left, false, false},
 		{"the gateway stops", failed(http.StatusBadGateway), stopping, false, false},
 		{"another handler refused", failed(http.StatusForbidden), t.Context(), false, false},
 		{"there is no handler that asks", &upstreamAnswer{}, t.Context(), false, false},
