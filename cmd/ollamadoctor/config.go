@@ -321,9 +321,22 @@ func (s site) transport() (t transport) {
 	return t
 }
 
+// secured reports whether the upstream is reached by TLS.
+func (s site) secured() bool {
+	var proxy struct {
+		Transport struct {
+			TLS *struct{} `json:"tls"`
+		} `json:"transport"`
+	}
+	h := s.proxy()
+	return h != nil && json.Unmarshal(h.raw, &proxy) == nil && proxy.Transport.TLS != nil
+}
+
 // configured is what the configuration says of the gateway.
 func (c config) configured(s site) (*checkup.Configured, ollamaadapter.Handler, error) {
-	facts := &checkup.Configured{AllowList: len(s.matchers) > 0, Upstreams: s.upstreams(), Audit: s.first("audit_log") != nil}
+	facts := &checkup.Configured{
+		AllowList: len(s.matchers) > 0, Upstreams: s.upstreams(), Secured: s.secured(), Audit: s.first("audit_log") != nil,
+	}
 	if !c.Admin.Disabled {
 		facts.Admin = c.Admin.Listen
 	}
@@ -332,6 +345,7 @@ func (c config) configured(s site) (*checkup.Configured, ollamaadapter.Handler, 
 		if err := h.into(&adapter); err != nil {
 			return nil, adapter, fmt.Errorf("ollama_adapter: %w", err)
 		}
+		facts.Engine = adapter.Upstream == "openai"
 	}
 	if h := s.first("jwt_auth"); h != nil {
 		var auth jwtauth.Handler

@@ -59,6 +59,32 @@ func TestTheExampleIsUnderstood(t *testing.T) {
 	}
 }
 
+// Behind the first of three hosts is no Ollama to look at, but another gateway.
+func TestAnEngineIsNotTakenForAnOllama(t *testing.T) {
+	file := "../../caddyfile-examples/gateway-node.Caddyfile"
+	for _, test := range []struct{ name, ollama, address string }{
+		{"by the configuration", "", ""},
+		{"an Ollama that is named is looked at all the same", "http://127.0.0.1:11434", "127.0.0.1:11434"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := &checkup.Patient{}
+			o := options{config: file, ollama: test.ollama}
+			if _, err := o.fromConfig(p, new(tlsFiles)); err != nil {
+				t.Fatal(err)
+			}
+			if err := o.addOllama(p); err != nil {
+				t.Fatal(err)
+			}
+			if p.OllamaAddress != test.address || (p.Ollama != nil) != (test.address != "") {
+				t.Errorf("looks for Ollama at %q", p.OllamaAddress)
+			}
+			if c := p.Configured; !c.Engine || !c.Secured || len(c.Upstreams) != 1 || c.Upstreams[0] != "10.0.1.2:18790" {
+				t.Errorf("got %+v", c)
+			}
+		})
+	}
+}
+
 func TestASidecarIsUnderstood(t *testing.T) {
 	example, err := os.ReadFile("../../caddyfile-examples/sidecar.Caddyfile")
 	if err != nil {

@@ -120,7 +120,7 @@ func (o options) fromConfig(p *checkup.Patient, files *tlsFiles) (site, error) {
 	if files.cas == nil {
 		files.cas, files.system = s.clientCAs(), true
 	}
-	if len(facts.Upstreams) > 0 {
+	if len(facts.Upstreams) > 0 && !facts.Engine {
 		p.OllamaAddress = facts.Upstreams[0]
 	}
 	p.Asked, p.Model, facts.NumCtx = modelOf(adapter, o.model)

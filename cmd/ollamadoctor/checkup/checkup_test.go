@@ -195,6 +195,13 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 		{"Ollama listens on IPv6's loopback, too", func(_ *Patient, w *world) { w.listeners = append(w.listeners, netip.MustParseAddrPort("[::1]:11434")) }, "exposure", OK, ""},
 		{"an upstream is across the network", func(p *Patient, _ *world) { p.Configured.Upstreams = []string{"127.0.0.1:11434", "10.0.0.9:11434"} }, "exposure", Failed, "10.0.0.9:11434"},
 		{"an upstream is a name", func(p *Patient, _ *world) { p.Configured.Upstreams = []string{"ollama.example.com:11434"} }, "exposure", Failed, "ollama.example.com"},
+		{"an engine is across the network, by TLS", func(p *Patient, _ *world) {
+			p.Ollama, p.Configured.Engine, p.Configured.Secured, p.Configured.Upstreams = nil, true, true, []string{"10.0.1.2:18790"}
+		}, "exposure", OK, "what is behind"},
+		{"an engine is across the network, in the clear", func(p *Patient, _ *world) {
+			p.Ollama, p.Configured.Engine, p.Configured.Upstreams = nil, true, []string{"10.0.1.2:8000"}
+		}, "exposure", Failed, "in the clear"},
+		{"an engine is no Ollama", func(p *Patient, _ *world) { p.Ollama, p.Configured.Engine = nil, true }, "ollama", Skipped, "OpenAI's dialect"},
 		{"an upstream is a socket", func(p *Patient, _ *world) { p.Configured.Upstreams = []string{"unix//run/ollama.sock"} }, "exposure", OK, ""},
 		{"the admin API is open", func(p *Patient, _ *world) { p.Configured.Admin = ":2019" }, "exposure", Failed, "admin unix//"},
 		{"the admin API is on loopback", func(p *Patient, _ *world) { p.Configured.Admin = "localhost:2019" }, "exposure", OK, ""},

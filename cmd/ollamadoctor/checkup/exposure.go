@@ -16,7 +16,13 @@ func checkExposure(ctx context.Context, p *Patient) Finding {
 	var looked []string
 	if c := p.gatewayConfigured(); c != nil {
 		for _, upstream := range c.Upstreams {
-			if !local(upstream) {
+			switch {
+			case local(upstream), c.Engine && c.Secured:
+			case c.Engine:
+				return failed("the configuration's upstream is %s, across the network and in the clear", upstream).because(
+					"The engine listens on the network there, where whoever reaches its port goes around the gateway.",
+					"Have it listen on loopback, and run the gateway, or a second one, on that host; or put TLS before it.")
+			default:
 				return failed("the configuration's upstream is %s, across the network", upstream).because(
 					"Ollama listens on the network there, where whoever reaches its port goes around the gateway.",
 					"Set OLLAMA_HOST=127.0.0.1:11434 there, and run the gateway, or a second one, on that host.")
@@ -51,7 +57,11 @@ func checkExposure(ctx context.Context, p *Patient) Finding {
 	if looked == nil {
 		return skipped("neither the configuration nor the ports can be seen from here")
 	}
-	return ok("Ollama is not open to the network (by %s)", strings.Join(looked, ", "))
+	behind := "Ollama"
+	if p.behindIsAnEngine() {
+		behind = "what is behind"
+	}
+	return ok("%s is not open to the network (by %s)", behind, strings.Join(looked, ", "))
 }
 
 // local reports whether only this host reaches an address: host:port, or unix//path.

@@ -12,7 +12,10 @@ import (
 )
 
 func checkOllama(ctx context.Context, p *Patient) Finding {
-	if p.Ollama == nil {
+	switch {
+	case p.Ollama == nil && p.behindIsAnEngine():
+		return skipped("behind the gateway is no Ollama, but a server of OpenAI's dialect; the step adapter asks it")
+	case p.Ollama == nil:
 		return skipped("no --ollama is given, and it should not be reachable from here")
 	}
 	version, err := p.Ollama.Version(ctx)

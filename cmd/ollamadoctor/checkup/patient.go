@@ -46,7 +46,9 @@ type Plan struct {
 type Configured struct {
 	Sidecar     bool // it is the client's side, and says nothing of the gateway's
 	NumCtx      int64
-	Upstreams   []string // where Ollama is: host:port, or unix//path
+	Engine      bool     // behind is no Ollama, but a server of OpenAI's dialect
+	Upstreams   []string // where Ollama is, or the engine: host:port, or unix//path
+	Secured     bool     // it is reached by TLS
 	Admin       string   // listens on; empty: off or Caddy's own default
 	AllowList   bool     // addresses are looked at
 	Rate        bool     // ip_throttle has a rate
@@ -62,6 +64,12 @@ func (p *Patient) gatewayConfigured() *Configured {
 		return nil
 	}
 	return p.Configured
+}
+
+// behindIsAnEngine reports whether the configuration says so.
+func (p *Patient) behindIsAnEngine() bool {
+	c := p.gatewayConfigured()
+	return c != nil && c.Engine
 }
 
 // Ollama is the native API.
