@@ -92,15 +92,19 @@ func (a *upstreamAnswer) receive(next caddyhttp.Handler, out *http.Request) {
 // upstream is to blame for. What reverse_proxy learns besides, it takes for a failure of the
 // upstream, which it leaves out for a while then (fail_duration), and asks the next one.
 func blameless(ctx context.Context) (_ context.Context, done func()) {
-	plain, end := context.WithCancelCause(context.WithoutCancel(ctx))
-	unheed := context.AfterFunc(ctx, func() {
+	plain, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
+	end := func() {
 		cause := context.Cause(ctx)
 		if !errors.Is(ctx.Err(), context.DeadlineExceeded) && !errors.Is(cause, translate.ErrStalled) {
 			cause = context.Canceled
 		}
-		end(cause)
-	})
-	return plain, func() { unheed(); end(nil) }
+		cancel(cause)
+	}
+	if ctx.Err() != nil { // AfterFunc would take its time
+		end()
+	}
+	unheed := context.AfterFunc(ctx, end)
+	return plain, func() { unheed(); cancel(nil) }
 }
 
 // fetch gets an answer that is no stream. It must be there within
