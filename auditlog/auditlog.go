@@ -67,7 +67,9 @@ type Handler struct {
 	// value it was, by trying; who has not cannot. So `user.id` still tells users apart,
 	// and everything that counts by it goes on. It can be `user.id` and
 	// `tls.client.subject`: certificates often name machines, not people, so that is for
-	// you to say. What Caddy's own access log says of a user is not changed.
+	// you to say. What Caddy's own access log says of a user is not changed,
+	// nor what ip_throttle calls one by its `key` in its log, in its list of blocks, and in
+	// the events that have no record.
 	Pseudonymize map[string]string `json:"pseudonymize,omitempty"`
 
 	pseudonyms    pseudonyms

@@ -367,6 +367,30 @@ func TestTheEventOfABlockHasTheRecordOfItsRequest(t *testing.T) {
 	}
 }
 
+// Whoever is to be told of a user by a pseudonym only must not find the name beside it.
+func TestTheEventOfABlockCallsAUserAsTheRecordDoes(t *testing.T) {
+	for _, test := range []struct{ name, record, want string }{
+		{"by a pseudonym", "pseudonym_1", "pseudonym_1"},
+		{"by name", "ann", "ann"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			stillZone(t)
+			ctx := newContext(t)
+			l := listen(t, ctx)
+			throttle := load(t, ctx, `{"penalty":{"errors":1,"duration":"10m"},"key":"{http.auth.user.id}"}`)
+			rec := &record.Record{UserID: "ann"}
+			r := newRequest("192.0.2.1")
+			r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer).Set("http.auth.user.id", "ann")
+			serve(throttle, r.WithContext(record.NewContext(r.Context(), rec)), with(400))
+			rec.UserID = test.record // as audit_log does it, at the end
+			rec.End()
+			if events := l.heard(); len(events) != 1 || events[0]["client"] != test.want || events[0]["user.id"] != test.want {
+				t.Errorf("the events are %v", events)
+			}
+		})
+	}
+}
+
 // Events of a configuration that has ended reach nobody: the next one's are used.
 func TestABlockByAnOldConfigurationsStreamIsAnEventOfTheNew(t *testing.T) {
 	base := installation(t)

@@ -148,11 +148,15 @@ func (t *Throttle) tellOfBlock(ctx context.Context, block limit.Block, address s
 		t.zone.emit(eventBlocked, told)
 		return
 	}
+	isUser := rec.UserID != "" && block.Client == user(rec.UserID)
 	rec.AtEnd(func() {
 		if t.zone.listener(eventBlocked) == nil {
 			return
 		}
 		maps.Copy(told, rec.Fields())
+		if isUser { // whom the record may call by a pseudonym by now
+			told["client"] = user(rec.UserID).Name
+		}
 		t.zone.emit(eventBlocked, told)
 	})
 }
