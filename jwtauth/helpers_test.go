@@ -97,6 +97,7 @@ type answered struct {
 	header http.Header
 	err    error
 	record record.Record
+	live   *record.Live // what is seen of it
 	repl   *caddy.Replacer
 	sent   *http.Request // as the client sent it, with what the handler did to it
 	next   *http.Request // as the handler inside saw it
@@ -116,6 +117,7 @@ func ask(t *testing.T, handler *Handler, authorization ...string) *answered {
 func askWith(t *testing.T, handler *Handler, r *http.Request) *answered {
 	t.Helper()
 	a := &answered{repl: caddy.NewReplacer()}
+	a.live = a.record.Watch()
 	r = caddyhttp.PrepareRequest(r, a.repl, nil, nil)
 	r = r.WithContext(record.NewContext(r.Context(), &a.record))
 	a.sent = r

@@ -63,6 +63,9 @@ func TestAGoodTokenIsLetIn(t *testing.T) {
 		if a.next.Header.Values("Authorization") != nil {
 			t.Errorf("%.10s: the handler inside sees the Authorization header", authorization)
 		}
+		if shown := a.live.Shown().UserID; shown != "clawdbot" {
+			t.Errorf("while the request goes on, its user is seen as %q", shown)
+		}
 		if a.record.UserID != "clawdbot" || a.record.Reason != "" {
 			t.Errorf("the record has user %q and reason %q, want clawdbot and none yet", a.record.UserID, a.record.Reason)
 		}

@@ -2,7 +2,9 @@ package ollamaadapter_test
 
 import (
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -141,4 +143,92 @@ func TestWhatIsAnsweredToTheEndIsNotCancelled(t *testing.T) {
 	if end := g.ended(t); end.Reason != "" || end.err != nil {
 		t.Errorf("reason %q, error %v", end.Reason, end.err)
 	}
+}
+
+// silent is an upstream that takes every question and answers none; asked tells of each.
+func silent(t *testing.T) (address string, asked <-chan string) {
+	t.Helper()
+	paths := make(chan string, 16)
+	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		paths <- r.URL.Path
+		<-r.Context().Done()
+	}))
+	t.Cleanup(s.Close)
+	return s.Listener.Addr().String(), paths
+}
+
+func TestAQuestionAboutModelsIsCancelled(t *testing.T) {
+	for _, path := range []string{"/v1/models", "/v1/models/m", "/api/ps"} {
+		t.Run(path, func(t *testing.T) {
+			address, asked := silent(t)
+			g := inFront(t, ollamaadapter.Handler{Native: true}, address)
+			go func() {
+				<-asked
+				(<-g.cancels)()
+			}()
+			resp := g.do(t, t.Context(), http.MethodGet, path, "")
+			if body := read(t, resp); resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(body, "the operator of this server has ended the request") {
+				t.Errorf("%s: %s", resp.Status, body)
+			}
+			if end := g.ended(t); end.Reason != record.Cancelled {
+				t.Errorf("reason %q", end.Reason)
+			}
+		})
+	}
+}
+
+// A body that never comes cannot be cancelled by us; but it is not the client's doing then.
+func TestARequestIsCancelledWhileItsBodyComes(t *testing.T) {
+	g, _ := start(t, ollamaadapter.Handler{}, answers(ollamatest.Answer{}))
+	conn, err := net.Dial("tcp", g.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := io.WriteString(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{"); err != nil {
+		t.Fatal(err)
+	}
+	g.cancel(t)
+	conn.Close()
+	if end := g.ended(t); end.Reason != record.Cancelled {
+		t.Errorf("reason %q", end.Reason)
+	}
+}
+
+func TestWhatIsSeenOfARequestWhileItGoesOn(t *testing.T) {
+	pace := make(chan struct{})
+	g, _ := start(t, ollamaadapter.Handler{}, answers(ollamatest.Answer{Content: []string{"a", "b"}, Pace: pace}))
+	go func() { pace <- struct{}{} }()
+	events := eventsOf(g.post(t, saying(`"stream":true`)))
+	for story := ""; story != "a"; {
+		story = told(t, events.next(t))
+	}
+	live := within(t, g.lives, "the request")
+	shown := live.Shown()
+	if shown.TimeToFirstChunk == 0 || live.Tokens() != 1 {
+		t.Errorf("first chunk %v, %d tokens", shown.TimeToFirstChunk, live.Tokens())
+	}
+	shown.TimeToFirstChunk = 0
+	if want := (record.Shown{Operation: "chat", Model: "m", Stream: true}); shown != want {
+		t.Errorf("%+v, want %+v", shown, want)
+	}
+	g.cancel(t)
+	if story := events.story(t); len(story) != 1 || story[0] != "error cancelled" {
+		t.Errorf("then %q", story)
+	}
+	g.ended(t)
+}
+
+// The model is seen before Ollama has said anything.
+func TestTheModelIsSeenWhileItIsLoaded(t *testing.T) {
+	g, server := start(t, ollamaadapter.Handler{}, ollamatest.Model{Name: "m", Load: make(chan struct{})})
+	go func() {
+		server.WaitForLoad(1)
+		if shown := (<-g.lives).Shown(); shown.Model != "m" {
+			t.Errorf("%+v", shown)
+		}
+		(<-g.cancels)()
+	}()
+	failure(t, g.post(t, saying("")))
+	g.ended(t)
 }

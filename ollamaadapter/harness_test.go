@@ -39,6 +39,7 @@ type gateway struct {
 	endings chan ending
 	// cancels cancel the requests, in the order of their coming, as an operator does.
 	cancels chan func()
+	lives   chan *record.Live // what may be seen of them
 }
 
 // ending is what a request came to inside the gateway.
@@ -84,12 +85,13 @@ func inFrontOf(t *testing.T, version string, adapter ollamaadapter.Handler, prox
 	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		return proxy.ServeHTTP(w, r, nil)
 	})
-	g := &gateway{version: version, endings: make(chan ending, 1024), cancels: make(chan func(), 1024)}
+	g := &gateway{version: version, endings: make(chan ending, 1024), cancels: make(chan func(), 1024), lives: make(chan *record.Live, 1024)}
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		repl := caddy.NewReplacer()
 		r = caddyhttp.PrepareRequest(r, repl, w, new(caddyhttp.Server))
 		repl.Set("http.auth.user.id", r.Header.Get("Test-Subject"))
 		rec := &record.Record{Start: time.Now()}
+		g.lives <- rec.Watch()
 		ctx, cancel := context.WithCancelCause(record.NewContext(r.Context(), rec))
 		defer cancel(nil)
 		r = r.WithContext(ctx)

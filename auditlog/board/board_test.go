@@ -114,6 +114,9 @@ func TestARequestThatHasEndedWellIsNotCancelled(t *testing.T) {
 	if record.WasCancelled(ctx) {
 		t.Error("it counts as cancelled")
 	}
+	if ctx.Err() == nil {
+		t.Error("what waits for its end waits for ever")
+	}
 }
 
 func TestWhoOnlyLooksIsNotShown(t *testing.T) {

@@ -216,6 +216,25 @@ func TestCancel(t *testing.T) {
 	}
 }
 
+// The page's own requests are no news; what its buttons do is.
+func TestWhoLooksIsNotOnTheBoard(t *testing.T) {
+	h := load(t, newContext(t), `{}`)
+	for _, test := range []struct {
+		method, path, body string
+		shown              int
+	}{
+		{"GET", "/", "", 0}, {"GET", "/console.js", "", 0}, {"POST", "/cancel", `{"key":99}`, 1},
+	} {
+		r := newRequest(test.method, test.path, test.body)
+		ctx, e := board.Begin(r.Context(), new(record.Record), func(name string) string { return name })
+		serve(h, r.WithContext(ctx))
+		if _, all := h.board.InFlight(1); all != test.shown {
+			t.Errorf("%s %s: %d in flight", test.method, test.path, all)
+		}
+		e.End(&record.Record{Reason: record.OK})
+	}
+}
+
 func TestUnblock(t *testing.T) {
 	ctx := newContext(t)
 	h := load(t, ctx, `{}`)

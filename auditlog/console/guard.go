@@ -24,7 +24,7 @@ func (h *Handler) guarded(serve func(http.ResponseWriter, *http.Request) error) 
 		switch {
 		case !h.ProtectedElsewhere && !isKnown(r) && !isLocal(r):
 			return forbidden("gateway_console shows this to nobody in particular: put it behind jwt_auth or basic_auth, or ask from the gateway's own host")
-		case r.Header.Get(ownHeader) == "", sameSite.Check(r) != nil, r.Header.Get("Sec-Fetch-Site") == "same-site":
+		case r.Header.Get(ownHeader) == "", sameSite.Check(r) != nil:
 			return forbidden("only the page of gateway_console itself may ask for this")
 		}
 		w.Header().Set("Cache-Control", "no-store")

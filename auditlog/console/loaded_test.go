@@ -111,6 +111,11 @@ func TestAnOllamaThatHangsIsNotWaitedFor(t *testing.T) {
 	now := time.Now()
 	l.latest(now)
 	l.latest(now.Add(time.Hour)) // it still hangs: no second question
+	l.mu.Lock()
+	if l.asked != now {
+		t.Error("it is asked again though it has not answered")
+	}
+	l.mu.Unlock()
 	if l.settle(t); asked.Load() != 1 {
 		t.Errorf("asked %d times", asked.Load())
 	}
