@@ -49,16 +49,12 @@ func (t *Tail) Next() (Found, error) {
 				return Found{}, err
 			}
 		}
-		raw, err := t.part.next()
+		raw, err := t.part.lines.next()
 		if err == io.EOF {
-			switch {
-			case t.part.complete:
-				t.leave()
-			case t.part.renamed(t.log.Path):
-				t.part.complete = true // but lines may have come before that
-			default:
+			if t.part.live != nil && !t.part.renamed(t.log.Path) {
 				return Found{}, io.EOF
 			}
+			t.leave() // if lines came before it was renamed, it is opened again
 			continue
 		}
 		if err != nil {
@@ -116,7 +112,7 @@ func (t *Tail) open() error {
 			if err != nil {
 				return err
 			}
-			t.part = &part{name: s.file(), first: s.first, closer: reader, complete: true}
+			t.part = &part{name: s.file(), first: s.first, closer: reader}
 			t.part.lines.Reader = bufio.NewReaderSize(reader, 64<<10)
 			return nil
 		}
@@ -155,23 +151,13 @@ func (t *Tail) choose(rotated []segment, current opened) *segment {
 
 // part is one file of a log that is read.
 type part struct {
-	name     string
-	first    uint64
-	closer   io.Closer
-	lines    lineReader
-	live     *os.File // nil if it was rotated when it was opened
-	offset   int64    // of live: how far it has been read
-	tried    bool     // the line at offset was read before, and was none
-	complete bool     // nothing is written to it any more
-}
-
-// next is a line with its line break. What has none is no line, or not yet.
-func (p *part) next() ([]byte, error) {
-	raw, err := p.lines.next()
-	if err == io.EOF && len(raw) > 0 {
-		p.rewind()
-	}
-	return raw, err
+	name   string
+	first  uint64
+	closer io.Closer
+	lines  lineReader
+	live   *os.File // nil if it was rotated when it was opened
+	offset int64    // of live: how far it has been read
+	tried  bool     // the line at offset was read before, and was none
 }
 
 // take makes a line one that was read.
@@ -180,22 +166,17 @@ func (p *part) take(raw []byte) {
 	p.tried = false
 }
 
-// again reads a line once more if that may help: half a line that was removed from the file,
-// as the disk was full, may have been read with the end of the one in its place.
+// again reads a line once more if that may help: its beginning may have been read, as the
+// file's end, before all of it was there; or half a line that was removed again, because the
+// disk was full, together with the end of the one in its place.
 func (p *part) again() bool {
 	if p.live == nil || p.tried {
 		return false
 	}
 	p.tried = true
-	p.rewind()
+	_, _ = p.live.Seek(p.offset, io.SeekStart) // of a regular file it never fails
+	p.lines.Reset(p.live)
 	return true
-}
-
-func (p *part) rewind() {
-	if p.live != nil {
-		_, _ = p.live.Seek(p.offset, io.SeekStart) // of a regular file it never fails
-		p.lines.Reset(p.live)
-	}
 }
 
 // renamed tells whether the log goes on in another file.

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,6 +124,37 @@ func TestAFileIsReadToItsEndAlthoughItIsRotated(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whatever happens to the files while they are read.
+func TestNothingIsMissedOfALogThatChangesFilesAllTheTime(t *testing.T) {
+	options := standard()
+	options.Gzip, options.RollSize, options.Fsync = true, 1, 0
+	log := start(t, newPath(t), options, nil)
+	defer log.close(t)
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for range 20 {
+			for _, line := range numbered(20) {
+				if _, err := log.Write([]byte(line)); err != nil {
+					t.Error(err)
+				}
+			}
+			log.tendRotation()
+		}
+	})
+	tail := log.Tail(chain.Link{})
+	defer tail.Close()
+	var got []uint64
+	for len(got) < 400 {
+		got = append(got, readTail(t, tail)...)
+	}
+	writer.Wait()
+	got = append(got, readTail(t, tail)...)
+	if want := upTo(1, log.Sequence()); !slices.Equal(got, want) {
+		t.Errorf("read were %v, want %d lines", got, len(want))
+	}
+	waitFor(t, "compressed files", func() bool { return len(names(t, log.Path)) > 5 })
 }
 
 func TestReadingBeginsAnywhere(t *testing.T) {

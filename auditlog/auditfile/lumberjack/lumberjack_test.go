@@ -37,6 +37,7 @@ func TestWhatIsAcknowledged(t *testing.T) {
 		{"one after the other", ack + "\x01" + ack + "\x02" + ack + "\x03", 3, ""},
 		{"signs of life before", ack + "\x00" + ack + "\x00" + ack + "\x03", 3, ""},
 		{"a sign of life after a part", ack + "\x02" + ack + "\x00" + ack + "\x03", 3, ""},
+		{"a part, a sign of life, and the end", ack + "\x02" + ack + "\x00", 2, "EOF"},
 		{"a part, and the end", ack + "\x02", 2, "EOF"},
 		{"half an acknowledgement", ack, 0, "unexpected EOF"},
 		{"nothing", "", 0, "EOF"},

@@ -109,6 +109,32 @@ func (c *breaking) Write(p []byte) (int, error) {
 	return n, nil
 }
 
+// Of a window whose beginning was acknowledged only the rest is sent again.
+func TestTheRestOfAWindowIsSentAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.open()
+		b.write(99)
+		b.meet(func(conn net.Conn) {
+			b.meet(b.receive)
+			n := 0
+			_ = lumberjacktest.Receive(conn, func([]byte) error {
+				if n++; n < 100 {
+					return nil
+				}
+				if err := lumberjacktest.Acknowledge(conn, 20); err != nil {
+					t.Error(err)
+				}
+				return lumberjacktest.ErrHangUp
+			})
+		})
+		b.ship()
+		time.Sleep(time.Minute)
+		b.expectOnce(21, 100)
+		b.stop()
+	})
+}
+
 func TestNobodyWaitsForALogstashThatDoesNotAnswer(t *testing.T) {
 	for name, receiver := range map[string]func(net.Conn){
 		"nobody is there": nil,
