@@ -177,8 +177,12 @@ func TestLogsOfOneConfigurationShipToOnePlace(t *testing.T) {
 	path := newPath(t)
 	c := load(t, config(path, `"ship":{"address":"127.0.0.1:1","plaintext":"loopback"}`))
 	defer c.end()
-	if _, err := c.ctx.LoadModuleByID("caddy.logging.writers.audit_file", json.RawMessage(config(path))); err == nil {
-		t.Error("one log is to be shipped and not to be")
+	for name, options := range map[string][]string{
+		"to nowhere": nil, "to another one": {`"ship":{"address":"127.0.0.1:2","plaintext":"loopback"}`},
+	} {
+		if _, err := c.ctx.LoadModuleByID("caddy.logging.writers.audit_file", json.RawMessage(config(path, options...))); err == nil {
+			t.Errorf("one log is to be shipped %s, too", name)
+		}
 	}
 }
 

@@ -354,6 +354,55 @@ func TestThePositionIsNotedNowAndThen(t *testing.T) {
 	})
 }
 
+func TestThePositionIsNotedAtTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.start()
+		synctest.Wait() // the position was noted just now
+		b.write(5)
+		synctest.Wait()
+		b.stop()
+		if at, err := b.log.Shipped(); at.Sequence != 6 || err != nil {
+			t.Errorf("noted is line %d (%v), want 6", at.Sequence, err)
+		}
+	})
+}
+
+func TestTheEndWaitsForNoAcknowledgement(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.meet(func(conn net.Conn) { _, _ = io.Copy(io.Discard, conn) })
+		b.start()
+		time.Sleep(time.Second)
+		began := time.Now()
+		b.stop()
+		if took := time.Since(began); took > 0 {
+			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// However much waits, it is sent without a pause, and only a part of it is in memory.
+func TestALongLogIsSentInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBench(t)
+		b.open()
+		b.write(5 * mostLines)
+		b.meet(nil)
+		b.ship()
+		synctest.Wait()
+		b.shipper.Stop()
+		if n := len(b.shipper.batch.objects); n != mostLines {
+			t.Errorf("%d lines are in memory", n)
+		}
+		b.meet(b.receive)
+		b.ship()
+		synctest.Wait()
+		b.expectOnce(1, 5*mostLines+1)
+		b.stop()
+	})
+}
+
 func TestAnIdleConnectionIsGivenUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBench(t)
