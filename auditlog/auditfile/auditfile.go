@@ -46,6 +46,8 @@ func init() {
 // A file is deleted only when its newest record is older than the retention, never for
 // the number or size of files: give the disk room for that time.
 //
+// With ship the lines are sent to Logstash, too, and none is lost on the way.
+//
 // One process writes a file. After a reload the options are those of the new
 // configuration as soon as the old one is gone; one that is rejected changes nothing.
 type AuditFile struct {
@@ -75,6 +77,8 @@ type AuditFile struct {
 	// What happens to requests while the log cannot be written: `refuse` answers 503,
 	// `continue` serves them with no record. Default: `refuse`.
 	OnFailure string `json:"on_failure,omitempty"`
+	// Where the lines are sent, too. Default: nowhere.
+	Ship *Ship `json:"ship,omitempty"`
 
 	place         *place
 	options       logfile.Options
@@ -97,6 +101,11 @@ func (a *AuditFile) Provision(ctx caddy.Context) (err error) {
 			return fmt.Errorf("audit_file: %w", err)
 		}
 	}
+	if a.Ship != nil {
+		if err := a.Ship.resolve(replacer); err != nil {
+			return fmt.Errorf("audit_file: %w", err)
+		}
+	}
 	if err := a.compile(); err != nil {
 		return fmt.Errorf("audit_file: %w", err)
 	}
@@ -105,6 +114,14 @@ func (a *AuditFile) Provision(ctx caddy.Context) (err error) {
 	}
 	if a.options.SignKey, err = signKey(a.SignKey); err != nil {
 		return fmt.Errorf("audit_file %s: sign_key: %w", a.Filename, err)
+	}
+	if a.Ship != nil {
+		if _, err := a.Ship.tls(); err != nil { // now, not when the first line is to go
+			return fmt.Errorf("audit_file %s: ship: %w", a.Filename, err)
+		}
+		if err := registerMetrics(ctx.GetMetricsRegistry()); err != nil {
+			return err
+		}
 	}
 	a.configuration = ctx.Done()
 	if err := a.join(); err != nil {
@@ -131,6 +148,12 @@ func (a *AuditFile) compile() error {
 		Gzip:      a.Gzip == nil || *a.Gzip,
 		Retention: time.Duration(a.Retention),
 		Refuse:    a.OnFailure != "continue",
+		Shipped:   a.Ship != nil,
+	}
+	if a.Ship != nil {
+		if err := a.Ship.check(); err != nil {
+			return err
+		}
 	}
 	if o.RollSize == 0 {
 		o.RollSize = 100 << 20

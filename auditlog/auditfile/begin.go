@@ -95,7 +95,7 @@ func (b Begun) End() {
 // configuration that is gone already.
 func (p *place) begin(a *AuditFile, r Request) (openRequest, error) {
 	p.mu.Lock()
-	if err := p.open(a.options); err != nil {
+	if err := p.open(a); err != nil {
 		p.mu.Unlock()
 		if !a.options.Refuse {
 			return openRequest{}, nil

@@ -20,6 +20,11 @@ import (
 //		fsync         each|<interval>|off
 //		sign_key      <file>
 //		on_failure    refuse|continue
+//		ship          <host:port> {
+//			ca          <file>
+//			certificate <certificate file> <key file>
+//			plaintext   [anywhere]
+//		}
 //	}
 func (a *AuditFile) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the writer's name
@@ -74,10 +79,45 @@ func (a *AuditFile) unmarshalOption(d *caddyfile.Dispenser, option, value string
 		a.SignKey = value
 	case "on_failure":
 		a.OnFailure = value
+	case "ship":
+		a.Ship = &Ship{Address: value}
+		return a.Ship.unmarshalBlock(d)
 	default:
 		return d.Errf("unrecognized option %q", option)
 	}
 	return err
+}
+
+// unmarshalBlock reads the options of ship.
+func (s *Ship) unmarshalBlock(d *caddyfile.Dispenser) error {
+	given := make(map[string]bool)
+	for d.NextBlock(1) {
+		option := d.Val()
+		if given[option] {
+			return d.Errf("option %q of ship is given twice", option)
+		}
+		given[option] = true
+		ok := false
+		switch option {
+		case "ca":
+			ok = d.AllArgs(&s.CA) && s.CA != ""
+		case "certificate":
+			ok = d.AllArgs(&s.Certificate, &s.Key) && s.Certificate != "" && s.Key != ""
+		case "plaintext":
+			switch values := d.RemainingArgs(); {
+			case len(values) == 0:
+				s.Plaintext, ok = plaintextLoopback, true
+			case len(values) == 1 && values[0] == plaintextAnywhere:
+				s.Plaintext, ok = plaintextAnywhere, true
+			}
+		default:
+			return d.Errf("unrecognized option %q of ship", option)
+		}
+		if !ok {
+			return d.ArgErr()
+		}
+	}
+	return nil
 }
 
 func parseSwitch(d *caddyfile.Dispenser, value string) (*bool, error) {

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/auditfile/logfile"
+	"github.com/gateway18789/caddy-ollama/auditlog/auditfile/shipper"
 )
 
 // place is where one audit log lies. There is one for each path, for as long as the
@@ -27,8 +28,10 @@ type place struct {
 	// a configuration that comes counts when the one before is gone, and if it is
 	// rejected never has.
 	holders []*AuditFile
-	begun   int // requests in flight
+	begun   int   // requests in flight
+	shipTo  *Ship // what shipper was started with
 	refused atomic.Uint64
+	shipper atomic.Pointer[shipper.Shipper] // nil while nothing is shipped
 }
 
 // openFile opens what is written; nil is the disk. Tests put one in place that fails.
@@ -74,15 +77,15 @@ func (a *AuditFile) join() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, other := range p.holders {
-		if other.configuration == a.configuration && !reflect.DeepEqual(other.options, a.options) {
+		if other.configuration == a.configuration && !(reflect.DeepEqual(other.options, a.options) && reflect.DeepEqual(other.Ship, a.Ship)) {
 			return errors.New("two logs of this configuration write this file, with different options")
 		}
 	}
-	if err := p.open(a.options); err != nil {
+	if err := p.open(a); err != nil {
 		return err
 	}
 	if len(p.holders) == 0 {
-		p.log.Load().SetOptions(a.options) // a request may have kept it open
+		p.obey(a) // a request may have kept it open
 	}
 	p.holders = append(p.holders, a)
 	a.place = p
@@ -108,28 +111,51 @@ func (a *AuditFile) leave() error {
 	defer p.mu.Unlock()
 	p.holders = slices.DeleteFunc(p.holders, func(b *AuditFile) bool { return a == b })
 	if len(p.holders) > 0 {
-		p.log.Load().SetOptions(p.holders[0].options)
+		p.obey(p.holders[0])
 		return nil
 	}
 	return p.closeUnused()
 }
 
 // open opens the log if it is not.
-func (p *place) open(o logfile.Options) error {
+func (p *place) open(a *AuditFile) error {
 	if p.log.Load() != nil {
 		return nil
 	}
-	log, err := logfile.Open(logfile.Config{Path: p.path, Options: o, Logger: logger, Changed: p.tell, OpenFile: openFile})
+	log, err := logfile.Open(logfile.Config{Path: p.path, Options: a.options, Logger: logger, Changed: p.tell, OpenFile: openFile})
 	if err == nil {
 		p.log.Store(log)
+		p.ship(a.Ship)
 	}
 	return err
+}
+
+// obey puts a module's options in force.
+func (p *place) obey(a *AuditFile) {
+	p.log.Load().SetOptions(a.options)
+	p.ship(a.Ship)
+}
+
+// ship ships the log to where it is to go; nil is nowhere.
+func (p *place) ship(to *Ship) {
+	if reflect.DeepEqual(p.shipTo, to) {
+		return
+	}
+	if old := p.shipper.Swap(nil); old != nil {
+		old.Stop()
+	}
+	if p.shipTo = to; to != nil {
+		p.shipper.Store(shipper.Start(p.log.Load(), shipper.Options{
+			Receiver: to.Address, Dial: to.dial, Logger: logger, Failed: shipErrors.Inc,
+		}))
+	}
 }
 
 func (p *place) closeUnused() error {
 	if len(p.holders) > 0 || p.begun > 0 {
 		return nil
 	}
+	p.ship(nil)
 	return p.log.Swap(nil).Close()
 }
 

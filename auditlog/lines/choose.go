@@ -11,7 +11,7 @@ import (
 type LeftOut struct{ File, Why string }
 
 // companion are the files that an audit log has beside it, which hold no records.
-var companion = regexp.MustCompile(`\.(head|lock|inflight|tmp)$|\.cut-[0-9]{8}T[0-9]{6}\.[0-9]{3}Z$`)
+var companion = regexp.MustCompile(`\.(head|lock|inflight|shipped|tmp)$|\.cut-[0-9]{8}T[0-9]{6}\.[0-9]{3}Z$`)
 
 // Choose takes those of the files that hold lines of a log, each once. So one can name
 // all files of a folder.

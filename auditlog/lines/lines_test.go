@@ -167,7 +167,7 @@ func TestProgressEndsWithTheBytesOnDisk(t *testing.T) {
 
 func TestChosenFiles(t *testing.T) {
 	chosen, leftOut := Choose([]string{
-		"/l/audit.log", "/l/audit.log.head", "/l/audit.log.inflight", "/l/audit.log.lock", "/l/audit.log.head.tmp",
+		"/l/audit.log", "/l/audit.log.head", "/l/audit.log.inflight", "/l/audit.log.lock", "/l/audit.log.shipped", "/l/audit.log.head.tmp",
 		"/l/audit.log.cut-20261124T080000.000Z", "/l/x.log", "/l/x.log.gz", "/l/y.log.gz", "/l/y.log.gz.tmp", "/l/./audit.log", "/l/z.log.gz", "/l/z.log",
 	})
 	if want := []string{"/l/audit.log", "/l/x.log", "/l/y.log.gz", "/l/z.log"}; !slices.Equal(chosen, want) {

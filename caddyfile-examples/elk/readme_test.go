@@ -9,7 +9,34 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
 )
+
+// The Caddyfile of the README is one, and the id that it speaks of is Logstash's.
+func TestTheGatewayShipsToLogstash(t *testing.T) {
+	_, rest, _ := strings.Cut(string(readFile(t, "README.md")), "```caddyfile\n")
+	block, _, found := strings.Cut(rest, "```\n")
+	if !found {
+		t.Fatal("the README has no Caddyfile")
+	}
+	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte("{\n"+block+"}\n"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `"ship":{"address":"logstash.example.com:5044","ca":"/etc/caddy-ollama/logstash-ca.crt",` +
+		`"certificate":"/etc/caddy-ollama/ship.crt","key":"/etc/caddy-ollama/ship.key"}`
+	if !strings.Contains(string(config), want) {
+		t.Errorf("got %s, want %s", config, want)
+	}
+	logstash := string(readFile(t, "logstash.conf"))
+	for _, part := range []string{"beats {", "port => 5044", "if [@metadata][_id] {", `document_id => "%{[@metadata][_id]}"`} {
+		if !strings.Contains(logstash, part) {
+			t.Errorf("logstash.conf does not say %s", part)
+		}
+	}
+}
 
 // The commands of the README, as they are pasted, send Elasticsearch what it wants.
 func TestTheCommandsOfTheREADME(t *testing.T) {

@@ -8,6 +8,7 @@
 //	audit-20260102T000000.000Z.log.gz  files that were rotated, named after their beginning
 //	audit.log.head                     how far the log has come, signed
 //	audit.log.inflight                 the requests in flight
+//	audit.log.shipped                  how far the log was shipped, if it is
 //	audit.log.lock                     held by the process that writes
 //	audit.log.cut-<time>               what was at the end of the file and is no line
 package logfile
@@ -39,6 +40,7 @@ type Options struct {
 	Fsync     time.Duration
 	SignKey   ed25519.PrivateKey // signs the head; may be nil
 	Refuse    bool               // let no request begin while the log cannot be written
+	Shipped   bool               // lines that are deleted should have been shipped: see NoteShipped
 }
 
 // durable tells whether it is up to the log to make lines durable.
@@ -86,6 +88,7 @@ type Log struct {
 
 	head   headKeeper
 	wake   chan struct{}
+	grown  chan struct{} // see Grown
 	stop   chan struct{}
 	tidy   chan struct{} // there are rotated files to look after
 	ending sync.WaitGroup
@@ -179,6 +182,10 @@ func (l *Log) append(sealed []byte, next chain.Link) error {
 	l.size += int64(len(sealed))
 	l.link = next
 	l.sequence.Store(next.Sequence)
+	select {
+	case l.grown <- struct{}{}:
+	default: // it has been told
+	}
 	return nil
 }
 

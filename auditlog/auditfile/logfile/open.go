@@ -20,7 +20,7 @@ func Open(c Config) (l *Log, err error) {
 	if c.OpenFile == nil {
 		c.OpenFile = openFile
 	}
-	l = &Log{Config: c, wake: make(chan struct{}, 1), tidy: make(chan struct{}, 1), stop: make(chan struct{})}
+	l = &Log{Config: c, wake: make(chan struct{}, 1), grown: make(chan struct{}, 1), tidy: make(chan struct{}, 1), stop: make(chan struct{})}
 	l.options.Store(&c.Options)
 	if err := os.MkdirAll(filepath.Dir(c.Path), 0o700); err != nil {
 		return nil, err

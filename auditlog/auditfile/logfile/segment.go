@@ -40,6 +40,10 @@ func (s segment) file() string {
 // open reads the segment, whether it is compressed or not.
 func (s segment) open() (io.ReadCloser, error) {
 	file, err := os.Open(s.file())
+	if s.plain && errors.Is(err, fs.ErrNotExist) { // it was compressed meanwhile
+		s.plain = false
+		file, err = os.Open(s.file())
+	}
 	if err != nil || s.plain {
 		return file, err
 	}
@@ -82,7 +86,9 @@ func segments(path string) (found []segment, err error) {
 	}
 	for _, s := range byName {
 		var unreadable error
-		if s.first, s.opening, unreadable = s.begin(); unreadable != nil {
+		if s.first, s.opening, unreadable = s.begin(); errors.Is(unreadable, fs.ErrNotExist) {
+			continue // it was deleted meanwhile
+		} else if unreadable != nil {
 			err = errors.Join(err, fmt.Errorf("%s is skipped: %w", s.file(), unreadable))
 			continue
 		}

@@ -105,6 +105,7 @@ func (s stoppable) Read(p []byte) (int, error) {
 func (l *Log) sweep(now time.Time) error {
 	found, current, unreadable := l.files()
 	horizon := now.Add(-l.options.Load().Retention)
+	l.tellUnshipped(found, current, horizon)
 	old := 0
 	for old < len(found) && newest(found, old, current).Before(horizon) {
 		old++
