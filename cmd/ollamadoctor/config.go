@@ -178,7 +178,19 @@ func (r route) hosts() (hosts []string) {
 	return hosts
 }
 
+// has reports whether the route has a handler of one of these names, however deep.
+func (r route) has(names ...string) bool {
+	return slices.ContainsFunc(r.Handle, func(h handler) bool {
+		return slices.Contains(names, h.Name) || slices.ContainsFunc(h.Routes, func(inner route) bool { return inner.has(names...) })
+	})
+}
+
+// collect takes in the handlers of a route, but not of one that is the console's: what
+// stands before that no client passes.
 func (s *site) collect(r route) {
+	if r.has("gateway_console") && !r.has("ollama_adapter", "reverse_proxy") {
+		return
+	}
 	for _, set := range r.Match {
 		text, _ := json.Marshal(set) // which was JSON
 		for _, name := range []string{"remote_ip", "client_ip"} {

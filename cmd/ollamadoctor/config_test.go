@@ -10,6 +10,7 @@ import (
 
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	_ "github.com/gateway18789/caddy-ollama/auditlog"
+	_ "github.com/gateway18789/caddy-ollama/auditlog/console"
 	_ "github.com/gateway18789/caddy-ollama/auditlog/ecs"
 	_ "github.com/gateway18789/caddy-ollama/ratelimit"
 
@@ -164,6 +165,46 @@ http://localhost:18790 {
 	}
 	if _, _, err := c.site("80"); err == nil || !strings.Contains(err.Error(), "on port 80") {
 		t.Errorf("on a port without one: %v", err)
+	}
+}
+
+// The console has a jwt_auth of its own, which no client passes.
+func TestAConsoleIsNotTakenForTheGateway(t *testing.T) {
+	const console = `route {
+		audit_log
+		@data path /events /cancel /unblock
+		jwt_auth @data {
+			secret {env.CONSOLE_KEY}
+			max_lifetime 1m
+			require scope gateway-console
+		}
+		gateway_console
+	}`
+	const gateway = `route {
+		audit_log
+		jwt_auth {
+			secret {env.GATEWAY_KEY}
+			max_lifetime 3m
+		}
+		reverse_proxy 10.0.1.2:18790
+	}`
+	for _, test := range []struct{ name, caddyfile string }{
+		{"in the gateway's own site", "http://localhost:18789 {\nredir /console /console/\nhandle_path /console/* {\n" + console + "\n}\n" + gateway + "\n}"},
+		{"on a site of its own", "http://localhost:18700 {\n" + console + "\n}\nhttp://localhost:18789 {\n" + gateway + "\n}"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			c, s, _ := read(t, test.caddyfile)
+			facts, _, err := c.configured(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.address() != "127.0.0.1:18789" || facts.MaxLifetime != 3*time.Minute || !facts.Audit {
+				t.Errorf("at %s, %+v", s.address(), facts)
+			}
+			if minter, err := s.minter(""); err != nil || minter.Secret.Value != "{env.GATEWAY_KEY}" {
+				t.Errorf("tokens are made with %q, %v", minter.Secret.Value, err)
+			}
+		})
 	}
 }
 
