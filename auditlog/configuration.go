@@ -1,20 +1,19 @@
 package auditlog
 
 import (
-	"fmt"
 	"slices"
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 
+	"github.com/gateway18789/caddy-ollama/auditlog/emitter"
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 )
 
 // configuration is one that a handler is of, with those who listen to events in it.
 type configuration struct {
 	ctx    caddy.Context
-	events *caddyevents.App
+	events *emitter.Emitter
 }
 
 // configurations are those that have a handler and have not ended, the oldest first.
@@ -28,11 +27,11 @@ var listening configurations
 
 // join adds the handler's configuration.
 func (l *configurations) join(ctx caddy.Context) (*configuration, error) {
-	app, err := ctx.App("events")
+	events, err := emitter.Of(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("getting the events app: %w", err)
+		return nil, err
 	}
-	c := &configuration{ctx, app.(*caddyevents.App)}
+	c := &configuration{ctx, events}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.all = append(l.all, c)
@@ -70,5 +69,5 @@ func (c *configuration) emit(event string, rec *record.Record, field, value stri
 	if value != "" {
 		data[field] = value
 	}
-	c.events.Emit(c.ctx, event, data)
+	c.events.Emit(event, data)
 }

@@ -56,7 +56,7 @@ func (h *Handler) tell(rec *record.Record, failure error) {
 // tellCertificate emits an event if the client's certificate has never been used before.
 // If nobody listens it is not remembered either.
 func (h *Handler) tellCertificate(c *configuration, rec *record.Record) {
-	if rec.ClientFingerprint == "" || !c.events.ShouldEmit(eventNewCertificate) {
+	if rec.ClientFingerprint == "" || !c.events.Heard(eventNewCertificate) {
 		return
 	}
 	certificates.Visit(c.ctx.Storage(), rec.ClientFingerprint, func() {

@@ -116,7 +116,7 @@ func newSharedZone(name string, o *redisconfig.Options, onFailure redis.OnFailur
 // ended hear nothing any more.
 func (z *zone) emit(event string, data map[string]any) {
 	if c := z.listener(event); c != nil {
-		c.events.Emit(c.ctx, event, data)
+		c.events.Emit(event, data)
 	}
 }
 

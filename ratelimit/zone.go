@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/modules/caddyevents"
 	"go.uber.org/zap"
 
+	"github.com/gateway18789/caddy-ollama/auditlog/emitter"
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 	"github.com/gateway18789/caddy-ollama/ratelimit/memory"
@@ -42,7 +42,7 @@ type claim struct {
 
 	throttle *Throttle // the first of them
 	ctx      caddy.Context
-	events   *caddyevents.App
+	events   *emitter.Emitter
 }
 
 func newZone(name string, store *memory.Zone, keeper *keeper) *zone {
@@ -53,10 +53,6 @@ func newZone(name string, store *memory.Zone, keeper *keeper) *zone {
 // claimFor says that a handler uses the zone with its settings. Handlers of one
 // configuration must have the same; those of the configuration before may differ.
 func (z *zone) claimFor(ctx caddy.Context, t *Throttle) (*claim, error) {
-	app, err := ctx.App("events")
-	if err != nil {
-		return nil, fmt.Errorf("getting the events app: %w", err)
-	}
 	configuration := ctx.GetMetricsRegistry()
 	settings := fmt.Sprintf("%+v %d %d %v %s", t.policy, t.IPv4Prefix, t.IPv6Prefix, t.exempt, t.Key)
 
@@ -67,9 +63,13 @@ func (z *zone) claimFor(ctx caddy.Context, t *Throttle) (*claim, error) {
 	defer z.mu.Unlock()
 	i := slices.IndexFunc(z.claims, func(c *claim) bool { return c.configuration == configuration })
 	if i < 0 {
+		events, err := emitter.Of(ctx)
+		if err != nil {
+			return nil, err
+		}
 		i = len(z.claims)
 		z.claims = append(z.claims, &claim{
-			configuration: configuration, settings: settings, throttle: t, ctx: ctx, events: app.(*caddyevents.App),
+			configuration: configuration, settings: settings, throttle: t, ctx: ctx, events: events,
 		})
 	}
 	c := z.claims[i]
