@@ -134,7 +134,7 @@ func serveUpstream(address, interval string) error {
 	return ollamatest.NewFast(
 		ollamatest.FastModel{Name: objectModel, Tokens: 40},
 		ollamatest.FastModel{Name: burstModel, Tokens: 256},
-		ollamatest.FastModel{Name: heldModel, Tokens: 1 << 30, Interval: pace},
+		ollamatest.FastModel{Name: heldModel, Tokens: 100_000, Interval: pace},
 	).Serve(listener)
 }
 
