@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"time"
 )
@@ -25,30 +24,17 @@ type report struct {
 	Cells []cell `json:"turns"`
 }
 
-func newReport(o options) *report {
+func newReport(o options, caddy string) *report {
 	return &report{
-		Began: time.Now().UTC(), Go: runtime.Version(), Caddy: caddyVersion(), Cores: runtime.NumCPU(),
+		Began: time.Now().UTC(), Go: runtime.Version(), Caddy: caddy, Cores: runtime.NumCPU(),
 		LoadBefore: loadAverage(), Duration: o.duration.String(), Rounds: o.rounds,
 	}
-}
-
-// caddyVersion is the one that this program, and so both gateways that it builds, are of.
-func caddyVersion() string {
-	info, _ := debug.ReadBuildInfo()
-	if info != nil {
-		for _, dep := range info.Deps {
-			if dep.Path == "github.com/caddyserver/caddy/v2" {
-				return dep.Version
-			}
-		}
-	}
-	return ""
 }
 
 // String is the report for people.
 func (r *report) String() string {
 	var out strings.Builder
-	fmt.Fprintf(&out, "Caddy %s, %s, %d cores, load average %s before and %s after, %d rounds of %s\n",
+	fmt.Fprintf(&out, "\nCaddy %s, %s, %d cores, load average %s before and %s after, %d rounds of %s\n",
 		r.Caddy, r.Go, r.Cores, r.LoadBefore, r.LoadAfter, r.Rounds, r.Duration)
 	out.WriteString(table(r.Rows))
 	return out.String()

@@ -12,6 +12,7 @@ import (
 // rig is all that is measured, running.
 type rig struct {
 	options options
+	caddy   string    // stock Caddy's version
 	targets []*target // the bare upstream and stock Caddy first
 }
 
@@ -40,6 +41,11 @@ func (r *rig) start(dir string) error {
 	if err != nil {
 		return err
 	}
+	version, err := exec.Command(stockBinary, "version").Output()
+	if err != nil {
+		return fmt.Errorf("%s version: %w", stockBinary, err)
+	}
+	r.caddy, _, _ = strings.Cut(string(version), " ")
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -103,7 +109,7 @@ func (r *rig) target(name string) *target {
 
 // measure runs all scenarios. It says on progress what it is at.
 func (r *rig) measure(progress io.Writer) (*report, error) {
-	rep := newReport(r.options)
+	rep := newReport(r.options, r.caddy)
 	for _, s := range scenarios(r.options) {
 		if err := r.run(s, rep, progress); err != nil {
 			return nil, err

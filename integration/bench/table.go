@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 )
@@ -21,14 +22,17 @@ func table(rows []row) string {
 		}
 		fmt.Fprintf(w, "  %s\t%s\t%s\t%s … %s", name, r.Target, number(r.Value.Median), number(r.Value.Min), number(r.Value.Max))
 		if r.Ratio != nil {
-			fmt.Fprintf(w, "\t%.2f ×\t%.2f … %.2f", r.Ratio.Median, r.Ratio.Min, r.Ratio.Max)
+			fmt.Fprintf(w, "\t%.2f ×\t%.2f … %.2f\n", r.Ratio.Median, r.Ratio.Min, r.Ratio.Max)
+		} else {
+			fmt.Fprint(w, "\t\t\n") // else the columns would not hold together
 		}
-		fmt.Fprintln(w)
 		last = r
 	}
 	_ = w.Flush()
-	return out.String()
+	return trailing.ReplaceAllString(out.String(), "")
 }
+
+var trailing = regexp.MustCompile(`(?m) +$`)
 
 // number has three digits that count.
 func number(v float64) string {
