@@ -143,7 +143,7 @@ func build(given, dir, name, pkg string) (string, error) {
 	if given != "" {
 		return filepath.Abs(given)
 	}
-	binary := filepath.Join(dir, name)
+	binary := filepath.Join(dir, "bin", name) // apart from the folders of targets
 	cmd := exec.Command("go", "build", "-o", binary, "github.com/gateway18789/caddy-ollama/"+pkg)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build %s: %w\n%s", pkg, err, output)
