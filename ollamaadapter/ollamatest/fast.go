@@ -12,8 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"time"
-
-	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 )
 
 // FastModel is a model of a Fast. Its answer is the same to every request: so many
@@ -135,24 +133,23 @@ type fastShape struct {
 func (m FastModel) prepare() fastModel {
 	zeros := fmt.Sprintf("t%0*d", SentDigits, 0)
 	words := bytes.Repeat([]byte("word "), m.Tokens)
-	line := func(content string) ollama.ChatResponse {
-		return ollama.ChatResponse{Model: m.Name, Message: ollama.Message{Role: "assistant", Content: content}}
+	// as Ollama writes its lines, time and all: what reads them may know their form
+	line := func(content, end string) string {
+		return fmt.Sprintf(`{"model":%q,"created_at":"2026-01-01T00:00:00.000000000Z","message":{"role":"assistant","content":%q},%s}`+"\n", m.Name, content, end)
 	}
-	done := func(content string) ollama.ChatResponse {
-		resp := line(content)
-		resp.Done, resp.DoneReason, resp.PromptEvalCount, resp.EvalCount = true, "stop", 4, m.Tokens
-		return resp
-	}
+	const more = `"done":false`
+	last := fmt.Sprintf(`"done":true,"done_reason":"stop","total_duration":1000000,"load_duration":100000,`+
+		`"prompt_eval_count":4,"prompt_eval_duration":100000,"eval_count":%d,"eval_duration":800000`, m.Tokens)
 	const chunk = `data: {"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":%q,` +
 		`"system_fingerprint":"fp_ollama","choices":[{"index":0,"delta":%s,"finish_reason":%s}]}` + "\n\n"
 	return fastModel{
 		FastModel: m,
 		field:     []byte(`"model":` + strconv.Quote(m.Name)),
 		ollama: fastShape{
-			object: fastObject(asLine(done(string(words)))),
+			object: fastObject(line(string(words), last)),
 			head:   fastHead("application/x-ndjson"),
-			token:  fastChunk(asLine(line(zeros))),
-			end:    fastChunk(asLine(done(""))),
+			token:  fastChunk(line(zeros, more)),
+			end:    fastChunk(line("", last)),
 		},
 		openai: fastShape{
 			object: fastObject(fmt.Sprintf(`{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":%q,`+
