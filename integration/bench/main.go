@@ -25,6 +25,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollamatest"
@@ -93,7 +94,7 @@ func bench(o options) error {
 	}
 	defer os.RemoveAll(dir)
 	interrupted := make(chan os.Signal, 1)
-	signal.Notify(interrupted, os.Interrupt)
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
 
 	rig, err := startRig(o, dir)
 	if err != nil {
