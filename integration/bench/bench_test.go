@@ -1,0 +1,78 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+)
+
+// TestMain lets the test's binary be the upstream, as the rig starts itself as one.
+func TestMain(m *testing.M) {
+	if len(os.Args) == 4 && os.Args[1] == upstreamCommand {
+		exit(serveUpstream(os.Args[2], os.Args[3]))
+	}
+	os.Exit(m.Run())
+}
+
+// It says nothing of how fast anything is: only that all targets were measured, and that
+// what is to be written can be read.
+func TestTheRigMeasuresAllItPromises(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds two Caddys")
+	}
+	if _, err := usageOf(os.Getpid()); err != nil {
+		t.Skip(err)
+	}
+	o := options{duration: 20 * time.Millisecond, rounds: 1, streams: 8, tokenRate: 100, loads: []float64{0.1, 0.2}, parts: true}
+	dir := t.TempDir()
+	rig, err := startRig(o, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rig.stop()
+	rep, err := rig.measure(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	measured := make(map[string][]string)
+	for _, c := range rep.Cells {
+		measured[c.Scenario] = append(measured[c.Scenario], c.Target)
+		if c.Scenario != "idle" && c.Requests+c.Tokens == 0 {
+			t.Errorf("%s, %s: nothing was done", c.Scenario, c.Target)
+		}
+	}
+	for _, s := range scenarios(o) {
+		if got, want := measured[s.name], rig.names(s.parts); !slices.Equal(got, want) {
+			t.Errorf("%s: measured are %q, want %q", s.name, got, want)
+		}
+	}
+	if rep.Caddy == "" || len(rep.Rows) == 0 {
+		t.Errorf("Caddy %q, %d rows", rep.Caddy, len(rep.Rows))
+	}
+
+	jsonFile, svgFile := filepath.Join(dir, "bench.json"), filepath.Join(dir, "bench.svg")
+	if err := rep.write(jsonFile, svgFile); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(jsonFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read report
+	if err := json.Unmarshal(data, &read); err != nil || len(read.Cells) != len(rep.Cells) {
+		t.Errorf("%v, %d turns, want %d", err, len(read.Cells), len(rep.Cells))
+	}
+	svg, err := os.ReadFile(svgFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, line := range polylines(t, string(svg)) {
+		if len(line) != len(o.loads) {
+			t.Errorf("line %d of the plot has %d points, want one for each load", i, len(line))
+		}
+	}
+}
