@@ -49,8 +49,27 @@ func newGateway(t *testing.T, next http.HandlerFunc) *gateway {
 	})
 	return &gateway{
 		address: listener.Addr().String(), storage: storage, upstream: upstream.Listener.Addr().String(),
-		client: &http.Client{Transport: transport},
+		client: &http.Client{Transport: again{transport}},
 	}
+}
+
+// again sends a request a second time whose connection was closed without an answer: Caddy
+// does that at a reload to those who wait to be let in at its old listener, which may be a
+// moment after the reload.
+type again struct{ *http.Transport }
+
+func (a again) RoundTrip(r *http.Request) (*http.Response, error) {
+	answer, err := a.Transport.RoundTrip(r)
+	if err == nil || r.Context().Err() != nil {
+		return answer, err
+	}
+	second := r.Clone(r.Context())
+	if r.GetBody != nil {
+		if second.Body, err = r.GetBody(); err != nil {
+			return nil, err
+		}
+	}
+	return a.Transport.RoundTrip(second)
 }
 
 // config is one with these global options, and these directives before the upstream.
