@@ -74,9 +74,8 @@ func (z *Zone) Admit(who limit.Client, p *limit.Policy) limit.Decision {
 	c := &e.client
 	forgiven := c.forgive(p, now)
 	if wait := c.rateWait(p, now); wait > 0 {
-		quota := c.quota(p, now)
 		e.leave(forgiven)
-		return limit.Decision{Reason: limit.RateLimited, RetryAfter: time.Duration(wait), Quota: quota}
+		return limit.Decision{Reason: limit.RateLimited, RetryAfter: time.Duration(wait), Quota: c.quota(p, now)}
 	}
 	// who comes while others wait does not get past them
 	reason := limit.OverCapacity
@@ -87,8 +86,8 @@ func (z *Zone) Admit(who limit.Client, p *limit.Policy) limit.Decision {
 	if counts {
 		c.take(p, now)
 	}
-	quota := c.quota(p, now)
 	e.leave(counts || forgiven)
+	quota := c.quota(p, now)
 	switch {
 	case reason == 0:
 		return limit.Decision{Ticket: &ticket{zone: z, who: who, place: e.key, policy: p, since: now}, Quota: quota}
