@@ -387,9 +387,6 @@ func (g *gateway) startOn(socket *os.File) {
 			g.t.Fatalf("the gateway ended:\n%s", g.output.String())
 		default:
 		}
-		if !strings.Contains(g.output.String(), "serving initial configuration") {
-			return errors.New("it does not serve yet")
-		}
-		return nil
+		return g.serves()
 	})
 }

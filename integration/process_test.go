@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"errors"
 	"bytes"
 	"fmt"
 	"math/rand/v2"
@@ -76,7 +77,8 @@ func gatewayCommand(t *testing.T, dir string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// awaitListening waits until the process accepts connections.
+// awaitListening waits until the process accepts connections, there and wherever else its
+// configuration says: Caddy opens one listener after another.
 func (p *process) awaitListening(t *testing.T, address string) {
 	t.Helper()
 	p.awaitListeningBy(t, address, func() (net.Conn, error) { return net.DialTimeout("tcp", address, time.Second) })
@@ -92,11 +94,20 @@ func (p *process) awaitListeningBy(t *testing.T, address string, dial func() (ne
 		default:
 		}
 		conn, err := dial()
-		if err == nil {
-			conn.Close()
+		if err != nil {
+			return err
 		}
-		return err
+		conn.Close()
+		return p.serves()
 	})
+}
+
+// serves is an error as long as a gateway that runs a Caddyfile has not started all of it.
+func (p *process) serves() error {
+	if p.cmd.Args[1] == "run" && !strings.Contains(p.output.String(), "serving initial configuration") {
+		return errors.New("it does not serve yet")
+	}
+	return nil
 }
 
 // await asks until there is no error any more.
