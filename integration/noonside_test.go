@@ -307,9 +307,6 @@ func (s *side) stockCaddyfile(upstream string, edition int) string {
 	}
 	auto_https off
 	grace_period 30s
-	log default {
-		level ERROR
-	}
 }
 %[3]s:%[2]s, :%[2]s {
 	bind 127.0.0.1
