@@ -149,6 +149,8 @@ func scrapedMetrics(t *testing.T) map[string][]string {
 		// a second throttle, with a store that is down
 		"\t\t# From OpenAI's dialect", "\t\tip_throttle {\n\t\t\tzone shared\n\t\t\trate 100/s\n\t\t\tburst 100\n\t\t\tstore redis {\n\t\t\t\taddress 127.0.0.1:"+freePort(t)+
 			"\n\t\t\t}\n\t\t}\n\n\t\t# From OpenAI's dialect",
+		// an audit log whose receiver is away
+		"\t\t\tretention 180d", "\t\t\tship 127.0.0.1:"+freePort(t)+" {\n\t\t\t\tplaintext\n\t\t\t}",
 		"\tgrace_period 30s", "\tgrace_period 1s\n"+webhookOptions(t),
 		host, strings.ReplaceAll(site, "9180", port)+"\n"+host)
 
