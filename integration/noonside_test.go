@@ -8,6 +8,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"os"
 	"strconv"
 	"strings"
@@ -94,7 +95,8 @@ type side struct {
 
 	sent, lost atomic.Int64
 	late       atomic.Int64 // requests that met what was changed
-	refused    atomic.Int64 // of those that are lost: by the kernel, nobody having accepted them
+	turnedAway atomic.Int64 // of those that are lost: before the TLS handshake was over, mostly in the queue
+	unread     atomic.Int64 // of those that are lost: after the request was sent
 	streams    []<-chan answer
 	stopLoad   func() // and wait for the answers to all that was sent
 }
@@ -118,7 +120,11 @@ func (s *side) caller(source string) *http.Client {
 }
 
 func (s *side) chat(client *http.Client, body string) (answer, error) {
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.url(s.path), strings.NewReader(body))
+	return s.chatIn(context.Background(), client, body)
+}
+
+func (s *side) chatIn(ctx context.Context, client *http.Client, body string) (answer, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url(s.path), strings.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}
@@ -191,11 +197,16 @@ func (s *side) work() {
 func (s *side) request(client *http.Client) {
 	s.sent.Add(1)
 	body := chatBody("hello", false)
-	a, err := s.chat(client, body)
+	var secured atomic.Bool
+	a, err := s.chatIn(httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+		GotConn: func(httptrace.GotConnInfo) { secured.Store(true) },
+	}), client, body)
 	if err != nil {
 		s.lost.Add(1)
-		if !errors.Is(err, io.EOF) {
-			s.refused.Add(1)
+		if secured.Load() {
+			s.unread.Add(1)
+		} else {
+			s.turnedAway.Add(1)
 		}
 		a, err = s.chat(client, body)
 	}
