@@ -94,7 +94,7 @@ type side struct {
 	begun   time.Time
 
 	sent, lost atomic.Int64
-	late       atomic.Int64 // requests that met what was changed
+	late       atomic.Int64 // requests that met what was changed, or were lost
 	turnedAway atomic.Int64 // of those that are lost: before the TLS handshake was over, mostly in the queue
 	unread     atomic.Int64 // of those that are lost: after the request was sent
 	streams    []<-chan answer
@@ -255,9 +255,8 @@ func (s *side) edition(i int) string {
 	).Replace(s.caddyfile)
 }
 
-// inForce checks that the i-th edition is what the next request meets. Caddy says that a
-// change is in force when its old server has been told to stop, which may accept one more
-// connection before it does; that one is late, and no other.
+// inForce checks that the i-th edition is what the next request meets. One whose connection
+// was lost is late, and no other.
 func (s *side) inForce(upstream *ollamatest.Server, i int, client *http.Client) {
 	s.t.Helper()
 	err := s.meets(upstream, i, client)
