@@ -27,6 +27,9 @@ const (
 	linesOfStream = 300
 )
 
+// kernelMigrates is set in the environment where nothing may be lost with any listener.
+const kernelMigrates = "CADDY_OLLAMA_TEST_KERNEL_MIGRATES"
+
 // noon is how often it is changed, and how often somebody asks meanwhile.
 func noon() (changes int, changesEvery, requestsEvery time.Duration) {
 	switch {
