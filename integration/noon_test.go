@@ -26,6 +26,7 @@ func TestChangesAtNoonAreNotNoticed(t *testing.T) {
 	t.Cleanup(upstream.Close)
 	ours := newSide(startGateway(t, upstream.Address()), "/v1/chat/completions", http2)
 	stock := newSide(prepareGateway(t, upstream.Address()), "/api/chat", http2)
+	stock.tries = 20 // of how much it loses in a row nothing is said
 	stock.writeConfig(stock.stockCaddyfile(upstream.Address(), 0))
 	stock.process = startProcess(t, stock.dir, "run", "--config", stock.configFile(), "--adapter", "caddyfile")
 	stock.awaitListening(t, stock.address())

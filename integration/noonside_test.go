@@ -93,7 +93,7 @@ type side struct {
 	http2   bool
 	clients []*http.Client
 	token   string
-	begun   time.Time
+	tries   int // how often a request is sent until one connection is not lost
 
 	sent, lost atomic.Int64
 	late       atomic.Int64 // requests that met what was changed, or were lost
@@ -104,7 +104,7 @@ type side struct {
 }
 
 func newSide(g *gateway, path string, http2 bool) *side {
-	s := &side{gateway: g, path: path, http2: http2, token: tokenFor(g.t, "bot")}
+	s := &side{gateway: g, path: path, http2: http2, token: tokenFor(g.t, "bot"), tries: 3}
 	for i := range liveStreams { // each with a throttle of its own
 		s.clients = append(s.clients, s.caller(fmt.Sprintf("127.0.0.%d", 2+i)))
 	}
@@ -169,12 +169,11 @@ func (s *side) open() {
 	}
 }
 
-// work sends requests until stopLoad. One whose connection fails is sent once more, as
-// clients do.
+// work sends requests until stopLoad. One whose connection fails is sent again, as often as
+// OpenAI's SDKs do.
 func (s *side) work() {
 	done := make(chan struct{})
 	var pending, loop sync.WaitGroup
-	s.begun = time.Now()
 	loop.Go(func() {
 		_, _, every := noon()
 		ticker := time.NewTicker(every)
@@ -210,7 +209,9 @@ func (s *side) request(client *http.Client) {
 		} else {
 			s.turnedAway.Add(1)
 		}
-		a, err = s.chat(client, body)
+		for tries := 1; err != nil && tries < s.tries; tries++ {
+			a, err = s.chat(client, body)
+		}
 	}
 	if err != nil || a.status != 200 || !strings.Contains(a.body, "Hello world") {
 		s.t.Errorf("%s: got %d %s (%v)", s.path, a.status, a.body, err)
@@ -264,6 +265,8 @@ func (s *side) inForce(upstream *ollamatest.Server, i int, client *http.Client) 
 	err := s.meets(upstream, i, client)
 	if err != nil {
 		s.late.Add(1)
+	}
+	for tries := 1; err != nil && tries < s.tries; tries++ {
 		err = s.meets(upstream, i, client)
 	}
 	if err != nil {

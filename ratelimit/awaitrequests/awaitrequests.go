@@ -27,16 +27,18 @@ func init() {
 // of the new one does; then it is given the time to read the first request of each connection
 // that it has accepted, at most 5 seconds from when that was; only then is it told to stop.
 // So once `caddy reload` is back, no new connection meets the old configuration either.
-// A change usually takes some milliseconds longer by it, and at most 5 seconds if somebody
-// has just connected and says nothing.
+// A change usually takes some milliseconds longer by it, and at most some 5 seconds if
+// somebody has just connected and says nothing.
 //
 // It may stand anywhere among the wrappers. It does nothing where the global option
 // `shutdown_delay` is set, during which Caddy's old servers are meant to accept.
 //
-// What waits in the queue of a listener that is closed, accepted by nobody, the kernel turns
-// away all the same, unless that queue is not Caddy's own, as with a listener that systemd
-// has made (`bind fd/3`). A connection on which a request was answered before, and which is
-// idle, is closed as ever; HTTP/1.1 expects of clients that they bear that.
+// The kernel turns away who is in the queue of a listener in the moment in which it is closed.
+// So it is closed when nothing seems to wait there; surely nobody is lost if the queue is not
+// Caddy's own, as with a listener that systemd has made (`bind fd/3`), or if Linux is told to
+// move the queue to the next listener (`net.ipv4.tcp_migrate_req`). A connection of HTTP/1.1 on
+// which a request was answered before, and which is idle, is closed as ever, and a request
+// that is on its way on it in that moment is lost. HTTP/2 has a way to tell its clients.
 type AwaitRequests struct {
 	ctx       caddy.Context
 	logger    *zap.Logger
@@ -85,7 +87,8 @@ func (a *AwaitRequests) Handle(context.Context, caddy.Event) error {
 		return nil
 	}
 	for _, l := range a.listeners {
-		_ = l.Close() // what the server is told when it accepts from it again
+		l.awaitQuiet()
+		_ = l.Close() // which the server is told when it accepts again
 	}
 	for _, l := range a.listeners {
 		l.awaitEnd(patience)

@@ -22,7 +22,7 @@ func init() { caddy.RegisterModule(new(witness)) }
 // witness is a listener wrapper that tells what has been accepted.
 type witness struct{}
 
-var accepted = make(chan struct{}, 100)
+var accepted = make(chan struct{}, 1)
 
 func (*witness) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "caddy.listeners.witness", New: func() caddy.Module { return new(witness) }}
@@ -38,7 +38,10 @@ type witnessed struct{ net.Listener }
 func (w witnessed) Accept() (net.Conn, error) {
 	conn, err := w.Listener.Accept()
 	if err == nil {
-		accepted <- struct{}{}
+		select {
+		case accepted <- struct{}{}:
+		default: // nobody wants to know
+		}
 	}
 	return conn, err
 }

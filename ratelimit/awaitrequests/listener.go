@@ -7,11 +7,20 @@ import (
 	"time"
 )
 
+// quiet is for how long a server is to wait for a connection, and quietChecks is how often
+// that is looked at.
+const (
+	quiet       = 5 * time.Millisecond
+	quietChecks = 20
+)
+
 // listener can be closed before its server is told to stop, and tells when the server knows.
 type listener struct {
 	net.Listener
 	close  func() error // Caddy counts who uses its listeners: once each
 	closed atomic.Bool
+	calls  atomic.Int64  // of Accept: one more than connections, while the server waits in it
+	given  atomic.Int64  // connections
 	ended  chan struct{} // closed once the server has been told that nothing more comes
 	end    func()
 }
@@ -24,11 +33,26 @@ func newListener(inner net.Listener) *listener {
 
 // Accept is called by a server that has noted the connection of the call before.
 func (l *listener) Accept() (net.Conn, error) {
+	l.calls.Add(1)
 	conn, err := l.Listener.Accept()
-	if err != nil && l.closed.Load() {
+	if err == nil {
+		l.given.Add(1)
+	} else if l.closed.Load() {
 		l.end()
 	}
 	return conn, err
+}
+
+// awaitQuiet waits until nothing seems to be in the queue: the server has been waiting for a
+// connection for some milliseconds. For what is there when the listener is closed is lost.
+func (l *listener) awaitQuiet() {
+	for range quietChecks {
+		before := l.given.Load()
+		time.Sleep(quiet)
+		if l.given.Load() == before && l.calls.Load() > before {
+			return
+		}
+	}
 }
 
 func (l *listener) Close() error {
