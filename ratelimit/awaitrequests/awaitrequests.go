@@ -87,8 +87,7 @@ func (a *AwaitRequests) Handle(context.Context, caddy.Event) error {
 		return nil
 	}
 	for _, l := range a.listeners {
-		l.awaitQuiet()
-		_ = l.Close() // which the server is told when it accepts again
+		l.closeWhenQuiet()
 	}
 	for _, l := range a.listeners {
 		l.awaitEnd(patience)

@@ -19,10 +19,14 @@ import (
 
 func init() { caddy.RegisterModule(new(witness)) }
 
-// witness is a listener wrapper that tells what has been accepted.
+// witness is a listener wrapper that tells what has been accepted, and can hold it up on its
+// way to the server.
 type witness struct{}
 
-var accepted = make(chan struct{}, 1)
+var (
+	accepted = make(chan struct{}, 1)
+	holdNext = make(chan chan struct{}, 1)
+)
 
 func (*witness) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "caddy.listeners.witness", New: func() caddy.Module { return new(witness) }}
@@ -41,6 +45,11 @@ func (w witnessed) Accept() (net.Conn, error) {
 		select {
 		case accepted <- struct{}{}:
 		default: // nobody wants to know
+		}
+		select {
+		case released := <-holdNext:
+			<-released
+		default:
 		}
 	}
 	return conn, err
@@ -90,8 +99,8 @@ func (r *running) load(edition int) error {
 		%s
 		servers {
 			listener_wrappers {
-				witness
 				%s
+				witness
 			}
 		}
 		log {
@@ -198,6 +207,28 @@ func TestAnAcceptedConnectionIsServedByTheOldConfigurationWhileTheNewOneServes(t
 		if got, err := ask(late); got != "edition 2" {
 			t.Errorf("%q is answered (%v)", got, err)
 		}
+	}
+}
+
+// What the server has not noted yet is on its way to it all the same.
+func TestAConnectionOnItsWayToTheServerIsServed(t *testing.T) {
+	r := run(t, "", "await_requests")
+	released := make(chan struct{})
+	holdNext <- released
+	early := r.dial()
+	done := r.loading(2)
+	r.awaitEdition(2)
+	select {
+	case err := <-done:
+		t.Errorf("the change did not wait (%v)", err)
+	case <-time.After(time.Second): // in which it would be over
+	}
+	close(released)
+	if got, err := ask(early); got != "edition 1" {
+		t.Errorf("%q is answered (%v)", got, err)
+	}
+	if err := <-done; err != nil {
+		t.Error(err)
 	}
 }
 

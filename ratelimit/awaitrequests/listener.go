@@ -43,8 +43,13 @@ func (l *listener) Accept() (net.Conn, error) {
 	return conn, err
 }
 
-// awaitQuiet waits until nothing seems to be in the queue: the server has been waiting for a
-// connection for some milliseconds. For what is there when the listener is closed is lost.
+// closeWhenQuiet closes the listener when nothing seems to be in its queue, because the server
+// has been waiting for a connection for some milliseconds: what is there then is lost.
+func (l *listener) closeWhenQuiet() {
+	l.awaitQuiet()
+	_ = l.Close() // which the server is told when it accepts again
+}
+
 func (l *listener) awaitQuiet() {
 	for range quietChecks {
 		before := l.given.Load()

@@ -77,8 +77,7 @@ func TestAListenerIsClosedWhenNothingWaitsInItsQueue(t *testing.T) {
 				}()
 				synctest.Wait()
 				begun := time.Now()
-				l.awaitQuiet()
-				_ = l.Close()
+				l.closeWhenQuiet()
 				took, left := time.Since(begun), len(q.conns)
 				time.Sleep(2 * time.Hour) // all goroutines end
 				if took > c.atMost {
