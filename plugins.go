@@ -12,4 +12,5 @@ import (
 	_ "github.com/gateway18789/caddy-ollama/jwtauth"
 	_ "github.com/gateway18789/caddy-ollama/ollamaadapter"
 	_ "github.com/gateway18789/caddy-ollama/ratelimit"
+	_ "github.com/gateway18789/caddy-ollama/ratelimit/awaitrequests"
 )

@@ -13,6 +13,7 @@ import (
 	_ "github.com/gateway18789/caddy-ollama/auditlog/console"
 	_ "github.com/gateway18789/caddy-ollama/auditlog/ecs"
 	_ "github.com/gateway18789/caddy-ollama/ratelimit"
+	_ "github.com/gateway18789/caddy-ollama/ratelimit/awaitrequests"
 
 	"github.com/gateway18789/caddy-ollama/cmd/ollamadoctor/checkup"
 )

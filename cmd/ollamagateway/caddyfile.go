@@ -17,6 +17,7 @@ var caddyfileTemplate = template.Must(template.New("Caddyfile").Parse(`# The gat
 	persist_config off
 	servers {
 		listener_wrappers {
+			await_requests
 			http_redirect
 			tls
 		}

@@ -15,6 +15,7 @@ import (
 	_ "github.com/gateway18789/caddy-ollama/jwtauth"
 	_ "github.com/gateway18789/caddy-ollama/ollamaadapter"
 	_ "github.com/gateway18789/caddy-ollama/ratelimit"
+	_ "github.com/gateway18789/caddy-ollama/ratelimit/awaitrequests"
 )
 
 func testSetup() *setup {
