@@ -62,12 +62,15 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 				c.change("reverse_proxy "+dialled(c), "reverse_proxy "+"127.0.0.1:"+port)
 			},
 			step: "exposure", says: []string{"open to the network at 0.0.0.0:", "OLLAMA_HOST=127.0.0.1:11434"}},
-		{name: "Ollama is across the network",
-			sick: func(t *testing.T, c *clinic) {
-				c.args = append(c.args, "--ollama", dialled(c), "--no-request")
-				c.change("reverse_proxy "+dialled(c), "reverse_proxy "+"192.0.2.7:11434")
-			},
-			step: "exposure", says: []string{"192.0.2.7:11434", "across the network", "on that host"}},
+		{name: "Ollama is across the internet",
+			sick: func(t *testing.T, c *clinic) { elsewhere(c, "192.0.2.7:11434") },
+			step: "exposure", says: []string{"192.0.2.7:11434", "a public address", "on that host"}},
+		{name: "Ollama is across a private network",
+			sick: func(t *testing.T, c *clinic) { elsewhere(c, "10.99.99.99:11434 10.99.99.98:11434") },
+			step: "exposure", status: "warning", says: []string{"10.99.99.99:11434, 10.99.99.98:11434", "across the network", "cannot be seen from here", "a firewall"}},
+		{name: "Ollama is on an outer address of this host",
+			sick: func(t *testing.T, c *clinic) { elsewhere(c, net.JoinHostPort(outerAddress(t), "11434")) },
+			step: "exposure", says: []string{"an address of this host", "OLLAMA_HOST"}},
 		{name: "the admin API is open to the network",
 			sick: func(t *testing.T, c *clinic) { c.change("unix/"+c.file("admin.sock"), "0.0.0.0:"+freePort(t)) },
 			step: "exposure", says: []string{"admin API", "unix//run"}},
@@ -252,6 +255,13 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
+}
+
+// elsewhere has the gateway go to another upstream, and the doctor still look at this one.
+func elsewhere(c *clinic, upstream string) {
+	c.t.Helper()
+	c.args = append(c.args, "--ollama", dialled(c), "--no-request")
+	c.change("reverse_proxy "+dialled(c), "reverse_proxy "+upstream)
 }
 
 // consequence reports whether a fault of one thing is rightly seen at another, too.

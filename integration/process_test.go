@@ -1,8 +1,8 @@
 package integration
 
 import (
-	"errors"
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"

@@ -32,6 +32,7 @@ func (o options) patient(stdin io.Reader) (*checkup.Patient, error) {
 	}
 	p := &checkup.Patient{Host: host{}}
 	p.NoRequest, p.Asked, p.Model = o.noRequest, o.model, o.model
+	p.Abroad = o.from != "" || o.connect != ""
 	files := tlsFiles{}
 	if o.ca != "" {
 		files.cas = []string{o.ca}

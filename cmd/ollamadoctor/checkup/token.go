@@ -36,6 +36,9 @@ func checkToken(ctx context.Context, p *Patient) Finding {
 	if p.Gateway == nil {
 		return skipped("there is no gateway to look at")
 	}
+	if p.Token == "" && p.inner() {
+		return skipped(onlyGateways)
+	}
 	if p.Token == "" {
 		return skipped("%s", orElse(p.NoTokenWhy, "none is given: --token-file <file>, or - for standard input"))
 	}
