@@ -165,6 +165,13 @@ func TestTheDoctorFindsNothingWhereNothingIsWrong(t *testing.T) {
 			}
 		}
 	})
+	t.Run("a token as it stands in a header", func(t *testing.T) {
+		writeFile(t, c.file("header"), []byte("Bearer "+tokenFor(t, "bot")+"\n"))
+		d := examine(t, c.dir, append(c.args, "--json", "--token-file", c.file("header"), "--from", "127.0.0.5")...)
+		if status, text := d.of(t, "token"); status != "ok" {
+			t.Errorf("token: %s, %s", status, text)
+		}
+	})
 	t.Run("with nothing but a URL", func(t *testing.T) {
 		d := examine(t, c.dir, "--json", "--url", c.url(""), "--connect", c.address(), "--cacert", c.file("internal-ca.crt"),
 			"--cert", c.file("client.crt"), "--key", c.file("client.key"), "--token", tokenFor(t, "bot"), "--model", "hello", "--from", "127.0.0.4")

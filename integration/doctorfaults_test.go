@@ -30,6 +30,11 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 			step:  "ollama",
 			says:  []string{"nothing listens", "not running", "systemctl start ollama"},
 			skips: []string{"model", "loaded", "context", "adapter"}},
+		{name: "one of several Ollamas is not running",
+			sick: func(t *testing.T, c *clinic) {
+				c.change("reverse_proxy "+dialled(c), "reverse_proxy "+dialled(c)+" 127.0.0.1:"+freePort(t)+" {\n lb_policy first\n}")
+			},
+			step: "ollama", status: "warning", says: []string{"but nobody at 127.0.0.1:", "lb_retries", "take it out"}},
 		{name: "another program has Ollama's port",
 			sick: func(t *testing.T, c *clinic) {
 				other := httptest.NewServer(http.NotFoundHandler())
@@ -178,6 +183,9 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 		{name: "the token is the secret",
 			sick: func(t *testing.T, c *clinic) { c.token(jwtSecret) },
 			step: "token", says: []string{"no JSON Web Token", "a secret or a key"}},
+		{name: "the configuration's secret is gone",
+			infect: func(t *testing.T, c *clinic) { c.change("jwt.key}", "nowhere.key}") },
+			step:   "token", status: "warning", says: []string{"nowhere.key} is empty", "does not start with this configuration", "--token-file"}},
 		{name: "no token is needed",
 			sick: func(t *testing.T, c *clinic) {
 				c.token(tokenFor(t, "bot"))

@@ -231,11 +231,14 @@ func (o options) addToken(p *checkup.Patient, files tlsFiles, mint func(string) 
 		p.Token = strings.TrimSpace(string(text))
 	case mint != nil:
 		token, err := mint(files.cert)
-		if err != nil {
+		if bad, ok := errors.AsType[badKey](err); ok {
+			p.BadKeyWhy = string(bad)
+		} else if err != nil {
 			p.NoTokenWhy = fmt.Sprintf("none is given (--token-file), and none can be made with the configuration: %v", err)
 		}
 		p.Token = token
 	}
+	p.Token = strings.TrimSpace(strings.TrimPrefix(p.Token, "Bearer ")) // as it stands in a header
 	if strings.ContainsAny(p.Token, " \t\r\n") {
 		return errors.New("the token has blanks or line breaks within: give a file with nothing but the token")
 	}

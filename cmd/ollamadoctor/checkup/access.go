@@ -84,7 +84,7 @@ func refusal(reply *Reply) Finding {
 			"Add the address that the audit record has as source.ip to remote_ip in the Caddyfile and reload, or say --from <address> with one of this host's that is on it.")
 	case blockedClient:
 		return failed("this address is blocked for %s s more (403)", wait).because(
-			"It made as many errors as the penalty of ip_throttle allows, such as requests with expired tokens.",
+			"It made as many errors as the penalty of ip_throttle allows, such as requests with expired tokens, or those of this examination without any.",
 			"Mend what makes the errors, then wait, or `caddy ip-throttle unblock <address> --config <Caddyfile>` on the gateway.")
 	case limited:
 		return failed("this address is over its limit (429), for %s s", wait).because(

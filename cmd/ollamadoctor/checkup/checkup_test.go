@@ -175,8 +175,12 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 		{"nothing listens where Ollama should", func(_ *Patient, w *world) { w.versionErr = fmt.Errorf("dial: %w", syscall.ECONNREFUSED) }, "ollama", Failed, "ollama serve"},
 		{"there is no socket where Ollama should be", func(_ *Patient, w *world) { w.versionErr = fmt.Errorf("dial: %w", syscall.ENOENT) }, "ollama", Failed, "nothing listens"},
 		{"Ollama is silent", func(_ *Patient, w *world) { w.versionErr = context.DeadlineExceeded }, "ollama", Failed, "hangs"},
-		{"it is another program", func(_ *Patient, w *world) { w.versionErr = errors.New("404 Not Found") }, "ollama", Failed, "is not Ollama"},
+		{"it is another program", func(_ *Patient, w *world) { w.versionErr = errors.New("404 Not Found") }, "ollama", Failed, "upstream openai"},
 		{"an old Ollama cuts conversations", func(_ *Patient, w *world) { w.version = "0.12.5" }, "ollama", Warning, "Update Ollama"},
+		{"one of several is down", func(p *Patient, w *world) {
+			p.Configured.Upstreams, w.answers = []string{"127.0.0.1:11434", "10.0.2.2:11434", "10.0.2.3:11434", "unix//run/ollama"}, "10.0.2.2:11434"
+		}, "ollama", Warning, "but nobody at 10.0.2.3:11434 "},
+		{"an alias leads to a model that is not there", func(p *Patient, _ *world) { p.Asked, p.Model = "gpt-4o", "qwen4" }, "model", Failed, "or correct the alias gpt-4o"},
 		{"its models cannot be listed", func(_ *Patient, w *world) { w.installedErr = errors.New("500") }, "model", Failed, "does not list"},
 		{"it has no model", func(_ *Patient, w *world) { w.installed = nil }, "model", Failed, "ollama pull qwen3:32b"},
 		{"it has only others", func(_ *Patient, w *world) { w.installed = []ollama.Tag{{Name: "a"}, {Name: "b"}} }, "model", Failed, "there are a, b"},
@@ -298,7 +302,7 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 		{"the gateway's own host is not on its list", func(_ *Patient, w *world) { w.models = reply(403, "") }, "address", Warning, "a client's host with --url"},
 		{"and nothing behind that is looked at", func(_ *Patient, w *world) { w.models = reply(403, "") }, "token", Skipped, `"address"`},
 		{"a list that the configuration does not have", func(p *Patient, w *world) { p.Configured.AllowList, w.models = false, reply(403, "") }, "address", Failed, "allow-list"},
-		{"a block", func(_ *Patient, w *world) { w.models = reply(403, "", "Retry-After", "599") }, "address", Failed, "for 599 s more"},
+		{"a block", func(_ *Patient, w *world) { w.models = reply(403, "", "Retry-After", "599") }, "address", Failed, "those of this examination"},
 		{"too many requests", func(_ *Patient, w *world) { w.models = reply(429, "", "Retry-After", "1") }, "address", Failed, "burst"},
 		{"Redis is away", func(_ *Patient, w *world) { w.models = reply(503, `{"error":{"code":"store_unavailable"}}`) }, "address", Failed, "Start Redis"},
 		{"there is no allow-list", func(p *Patient, _ *world) { p.Configured.AllowList = false }, "address", Warning, "as all are"},
@@ -355,6 +359,7 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 		}, "adapter", Failed, "out of memory"},
 		{"no request is wanted", func(p *Patient, _ *world) { p.NoRequest = true }, "adapter", Skipped, "--no-request"},
 
+		{"the configuration's key is no good", func(p *Patient, _ *world) { p.Token, p.BadKeyWhy = "", "it is empty" }, "token", Warning, "it is empty"},
 		{"behind another gateway is no rate", func(p *Patient, w *world) {
 			p.Configured.Inner = true
 			w.models.Header.Del("X-Ratelimit-Limit-Requests")

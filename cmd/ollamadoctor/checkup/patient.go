@@ -40,6 +40,7 @@ type Plan struct {
 	Certificate *x509.Certificate // the client's; nil: none
 	Token       string            // empty: none
 	NoTokenWhy  string            // there is none
+	BadKeyWhy   string            // the configuration's key, which would make one, is no good
 
 	// Configured is what the configuration says; nil: none was read.
 	Configured *Configured
