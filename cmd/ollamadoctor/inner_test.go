@@ -22,6 +22,8 @@ func TestAGatewayBehindOthersIsKnown(t *testing.T) {
 		{"it takes a whole network, which is trusted", "trusted_proxies static 10.0.1.1", "trusted_proxies static 10.0.1.0/24", true},
 		{"strangers get another answer", `error @stranger "not gateway-node" 403`, "respond @stranger 403", true},
 		{"it takes an address that is not trusted", "not remote_ip 10.0.1.1", "not remote_ip 10.0.1.1 10.0.1.7", false},
+		{"it takes a whole network of which one part is trusted", "not remote_ip 10.0.1.1", "not remote_ip 10.0.1.1/24", false},
+		{"nobody is named", "not remote_ip 10.0.1.1", "not remote_ip nowhere", false},
 		{"it takes the network of one that is trusted", "not remote_ip 10.0.1.1", "not remote_ip 10.0.1.0/24", false},
 		{"it trusts nobody", "trusted_proxies static 10.0.1.1\n\t\ttrusted_proxies_strict", "", false},
 		{"it takes everybody", `error @stranger "not gateway-node" 403`, "", false},
