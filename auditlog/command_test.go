@@ -202,6 +202,11 @@ func TestVerifyFindsWhatWasDoneToALog(t *testing.T) {
 			}
 			put(t, g.path+".head", string(text))
 		}, 1, []string{"the head is not signed"}},
+		{"another key claimed", func(t *testing.T, g gatewayLog) {
+			head := get(t, g.path+".head")
+			_, after, _ := strings.Cut(head, `"key":"`)
+			put(t, g.path+".head", strings.Replace(head, after[:8], "00000000", 1))
+		}, 1, []string{"signed with key 00000000", "not with that of", ".pub of that time"}},
 		{"the head deleted", func(t *testing.T, g gatewayLog) {
 			if err := os.Remove(g.path + ".head"); err != nil {
 				t.Fatal(err)

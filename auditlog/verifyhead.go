@@ -68,7 +68,12 @@ func (h *foundHead) checkSignature(publicKey string) error {
 	if err != nil {
 		return err
 	}
-	if err := h.Head.Verify(public); err != nil {
+	err = h.Head.Verify(public)
+	switch {
+	case errors.Is(err, chain.ErrOtherKey):
+		h.Fault = fmt.Sprintf("it is signed with key %s, not with that of %s, %s; if the key was changed since or before, give the .pub of that time", h.Head.Key, publicKey, chain.Fingerprint(public))
+		return nil
+	case err != nil:
 		h.Fault = err.Error()
 		return nil
 	}

@@ -90,7 +90,12 @@ func (c *clinic) examine() diagnosis {
 
 func examine(t *testing.T, dir string, args ...string) (d diagnosis) {
 	t.Helper()
-	cmd := gatewayCommand(t, dir, append([]string{"ollama-doctor"}, args...)...)
+	return examineBy(t, gatewayCommand(t, dir, append([]string{"ollama-doctor"}, args...)...))
+}
+
+// examineBy runs a command that is the doctor.
+func examineBy(t *testing.T, cmd *exec.Cmd) (d diagnosis) {
+	t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
@@ -99,7 +104,7 @@ func examine(t *testing.T, dir string, args ...string) (d diagnosis) {
 		}
 	}
 	d.exit, d.all = cmd.ProcessState.ExitCode(), stdout.String()+stderr.String()
-	if slices.Contains(args, "--json") && d.exit != 2 {
+	if slices.Contains(cmd.Args, "--json") && d.exit != 2 {
 		if err := json.Unmarshal(stdout.Bytes(), &d, json.MatchCaseInsensitiveNames(true)); err != nil {
 			t.Fatalf("%v: %s", err, d.all)
 		}
@@ -158,6 +163,13 @@ func TestTheDoctorFindsNothingWhereNothingIsWrong(t *testing.T) {
 			if status, text := d.of(t, step); status != want {
 				t.Errorf("%s is %s: %s", step, status, text)
 			}
+		}
+	})
+	t.Run("a token as it stands in a header", func(t *testing.T) {
+		writeFile(t, c.file("header"), []byte("Bearer "+tokenFor(t, "bot")+"\n"))
+		d := examine(t, c.dir, append(c.args, "--json", "--token-file", c.file("header"), "--from", "127.0.0.5")...)
+		if status, text := d.of(t, "token"); status != "ok" {
+			t.Errorf("token: %s, %s", status, text)
 		}
 	})
 	t.Run("with nothing but a URL", func(t *testing.T) {

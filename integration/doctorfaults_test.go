@@ -12,9 +12,7 @@ import (
 )
 
 func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the doctor does one thing after another, and each of its steps is tested with the race detector")
-	}
+	t.Setenv("GORACE", "atexit_sleep_ms=0") // a second for each of 40 gateways that end
 	for _, test := range []struct {
 		name   string
 		models []ollamatest.Model            // default: hello
@@ -32,6 +30,11 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 			step:  "ollama",
 			says:  []string{"nothing listens", "not running", "systemctl start ollama"},
 			skips: []string{"model", "loaded", "context", "adapter"}},
+		{name: "one of several Ollamas is not running",
+			sick: func(t *testing.T, c *clinic) {
+				c.change("reverse_proxy "+dialled(c), "reverse_proxy "+dialled(c)+" 127.0.0.1:"+freePort(t)+" {\n lb_policy first\n}")
+			},
+			step: "ollama", status: "warning", says: []string{"but nobody at 127.0.0.1:", "lb_retries", "take it out"}},
 		{name: "another program has Ollama's port",
 			sick: func(t *testing.T, c *clinic) {
 				other := httptest.NewServer(http.NotFoundHandler())
@@ -64,12 +67,15 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 				c.change("reverse_proxy "+dialled(c), "reverse_proxy "+"127.0.0.1:"+port)
 			},
 			step: "exposure", says: []string{"open to the network at 0.0.0.0:", "OLLAMA_HOST=127.0.0.1:11434"}},
-		{name: "Ollama is across the network",
-			sick: func(t *testing.T, c *clinic) {
-				c.args = append(c.args, "--ollama", dialled(c), "--no-request")
-				c.change("reverse_proxy "+dialled(c), "reverse_proxy "+"192.0.2.7:11434")
-			},
-			step: "exposure", says: []string{"192.0.2.7:11434", "across the network", "on that host"}},
+		{name: "Ollama is across the internet",
+			sick: func(t *testing.T, c *clinic) { elsewhere(c, "192.0.2.7:11434") },
+			step: "exposure", says: []string{"192.0.2.7:11434", "a public address", "on that host"}},
+		{name: "Ollama is across a private network",
+			sick: func(t *testing.T, c *clinic) { elsewhere(c, "10.99.99.99:11434 10.99.99.98:11434") },
+			step: "exposure", status: "warning", says: []string{"10.99.99.99:11434, 10.99.99.98:11434", "across the network", "cannot be seen from here", "a firewall"}},
+		{name: "Ollama is on an outer address of this host",
+			sick: func(t *testing.T, c *clinic) { elsewhere(c, net.JoinHostPort(outerAddress(t), "11434")) },
+			step: "exposure", says: []string{"an address of this host", "OLLAMA_HOST"}},
 		{name: "the admin API is open to the network",
 			sick: func(t *testing.T, c *clinic) { c.change("unix/"+c.file("admin.sock"), "0.0.0.0:"+freePort(t)) },
 			step: "exposure", says: []string{"admin API", "unix//run"}},
@@ -177,6 +183,9 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 		{name: "the token is the secret",
 			sick: func(t *testing.T, c *clinic) { c.token(jwtSecret) },
 			step: "token", says: []string{"no JSON Web Token", "a secret or a key"}},
+		{name: "the configuration's secret is gone",
+			infect: func(t *testing.T, c *clinic) { c.change("jwt.key}", "nowhere.key}") },
+			step:   "token", status: "warning", says: []string{"nowhere.key} is empty", "does not start with this configuration", "--token-file"}},
 		{name: "no token is needed",
 			sick: func(t *testing.T, c *clinic) {
 				c.token(tokenFor(t, "bot"))
@@ -254,6 +263,13 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
+}
+
+// elsewhere has the gateway go to another upstream, and the doctor still look at this one.
+func elsewhere(c *clinic, upstream string) {
+	c.t.Helper()
+	c.args = append(c.args, "--ollama", dialled(c), "--no-request")
+	c.change("reverse_proxy "+dialled(c), "reverse_proxy "+upstream)
 }
 
 // consequence reports whether a fault of one thing is rightly seen at another, too.

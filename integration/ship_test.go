@@ -107,16 +107,23 @@ func TestTheServiceIsHardened(t *testing.T) {
 	}
 }
 
-// No Docker runs here; so what matters of the Dockerfile is read.
-func TestTheDockerfile(t *testing.T) {
+// dockerInstructions are those of the Dockerfile: name and rest, of however many lines.
+func dockerInstructions(t *testing.T) (instructions [][2]string) {
+	t.Helper()
 	text := strings.ReplaceAll(readFile(t, shipped+"docker/Dockerfile"), "\\\n", " ")
-	var instructions [][2]string
 	for line := range strings.Lines(text) {
 		if line = strings.TrimSpace(line); line != "" && line[0] != '#' {
 			name, rest, _ := strings.Cut(line, " ")
 			instructions = append(instructions, [2]string{name, strings.TrimSpace(rest)})
 		}
 	}
+	return instructions
+}
+
+// No Docker runs here; so what matters of the Dockerfile is read. What its build stage
+// does, TestTheImageRunsOnWhatTheDockerfileBuilds does, too.
+func TestTheDockerfile(t *testing.T) {
+	instructions := dockerInstructions(t)
 	all := func(name string) (values []string) {
 		for _, i := range instructions {
 			if i[0] == name {

@@ -210,6 +210,8 @@ func TestThreeHosts(t *testing.T) {
 		}
 	})
 
+	t.Run("the doctor finds nothing wrong on any of them", func(t *testing.T) { h.examine(t) })
+
 	t.Run("without adapter-node there is an honest answer", func(t *testing.T) {
 		h.adapter.stop()
 		a := h.post(t, h.bot("10.0.0.5"), chatBody("hello", false))
@@ -218,6 +220,41 @@ func TestThreeHosts(t *testing.T) {
 		}
 		checkRecord(t, h.gateway.recordOf(a), record{"event.reason": "upstream_error", "event.outcome": "failure"})
 	})
+}
+
+// examine has the doctor look at each host, and from outside.
+func (h *threeHosts) examine(t *testing.T) {
+	writeCert(t, h.gateway.file("client.crt"), h.gateway.client.Certificate[0])
+	writeKey(t, h.gateway.file("client.key"), h.gateway.client.PrivateKey)
+	asBot := []string{"--cert", h.gateway.file("client.crt"), "--key", h.gateway.file("client.key")}
+	asHost := []string{"--cert", h.gateway.file("host.crt"), "--key", h.gateway.file("host.key")}
+	for _, test := range []struct {
+		name string
+		at   *netns
+		args []string
+		want map[string]string // step: its status, and a word of its finding
+	}{
+		{"on gateway-node", h.onGateway, append([]string{"--config", h.gateway.configFile()}, asBot...), map[string]string{
+			"exposure": "ok", "no certificate": "ok", "address": "warning: own host", "token": "skipped: address", "audit": "ok"}},
+		{"on adapter-node", h.onAdapter, append([]string{"--config", h.adapter.configFile()}, asHost...), map[string]string{
+			"ollama": "ok", "model": "ok", "exposure": "warning: 10.0.2.2:11434", "no certificate": "ok", "address": "warning: own host", "audit": "ok"}},
+		{"at a client", h.outside, append([]string{"--url", "https://" + host + ":18789", "--connect", "10.0.0.1:18789", "--from", "10.0.0.5",
+			"--cacert", h.gateway.file("internal-ca.crt"), "--token", tokenFor(t, "bot"), "--model", "hello"}, asBot...), map[string]string{
+			"exposure": "ok: 10.0.0.1", "address": "ok", "token": "ok", "no token": "ok", "rate headers": "ok", "adapter": "ok"}},
+	} {
+		cmd := gatewayCommand(t, h.gateway.dir, append([]string{"ollama-doctor", "--json"}, test.args...)...)
+		d := examineBy(t, test.at.command(cmd))
+		if d.exit != 0 || !d.Sound {
+			t.Errorf("%s: ends with %d: %s", test.name, d.exit, d.all)
+			continue
+		}
+		for step, want := range test.want {
+			status, finding, _ := strings.Cut(want, ": ")
+			if got, text := d.of(t, step); got != status || !strings.Contains(text, finding) {
+				t.Errorf("%s: %s is %s, want %s: %s", test.name, step, got, want, text)
+			}
+		}
+	}
 }
 
 // openPorts are the ports at an address that take connections from this network.

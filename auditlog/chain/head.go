@@ -79,13 +79,17 @@ func (h *Head) Sign(private ed25519.PrivateKey) {
 	h.Signature = ed25519.Sign(private, h.signed())
 }
 
+// ErrOtherKey is returned for a head that claims to be signed with another key than the one
+// that is asked about. Nobody can tell then whether that is true.
+var ErrOtherKey = errors.New("the head is signed with another key")
+
 // Verify tells whether the head was signed with the private part of the key.
 func (h Head) Verify(public ed25519.PublicKey) error {
 	switch {
 	case len(h.Signature) == 0:
 		return errors.New("the head is not signed")
 	case h.Key != Fingerprint(public):
-		return fmt.Errorf("the head was signed with another key, %s", h.Key)
+		return ErrOtherKey
 	case !ed25519.Verify(public, h.signed(), h.Signature):
 		return errors.New("the head's signature is wrong: it was changed")
 	}

@@ -104,7 +104,7 @@ func (o options) run(cmd *cobra.Command) error {
 		return err
 	}
 	stdout := cmd.OutOrStdout()
-	if patient.Gateway != nil && patient.Token != "" && !o.noRequest {
+	if patient.Asks() {
 		fmt.Fprintln(cmd.ErrOrStderr(), "note: this asks the model for a few tokens; --no-request leaves that out")
 	}
 	tell := newTable(stdout).row

@@ -54,14 +54,19 @@ type config struct {
 }
 
 type server struct {
-	Listen   []string `json:"listen"`
-	Routes   []route  `json:"routes"`
+	Listen  []string `json:"listen"`
+	Routes  []route  `json:"routes"`
+	Trusted struct {
+		Source string   `json:"source"`
+		Ranges []string `json:"ranges"`
+	} `json:"trusted_proxies"`
 	Policies []struct {
 		Selection struct {
 			AnyTag []string `json:"any_tag"`
 		} `json:"certificate_selection"`
 		ClientAuthentication struct {
-			CA struct {
+			Mode string `json:"mode"`
+			CA   struct {
 				PEMFiles []string `json:"pem_files"`
 			} `json:"ca"`
 		} `json:"client_authentication"`
@@ -126,8 +131,9 @@ func readConfig(file string) (c config, err error) {
 type site struct {
 	server   server
 	hosts    []string
-	handlers []handler // in the order in which a request meets them
-	matchers []string  // the names of all matchers
+	handlers []handler  // in the order in which a request meets them
+	matchers []string   // the names of all matchers
+	admitted [][]string // addresses that single routes do not refuse
 }
 
 // site finds the gateway in a configuration, or else the sidecar. A port may choose.
@@ -191,6 +197,7 @@ func (s *site) collect(r route) {
 	if r.has("gateway_console") && !r.has("ollama_adapter", "reverse_proxy") {
 		return
 	}
+	s.admits(r)
 	for _, set := range r.Match {
 		text, _ := json.Marshal(set) // which was JSON
 		for _, name := range []string{"remote_ip", "client_ip"} {
@@ -347,7 +354,7 @@ func (s site) secured() bool {
 // configured is what the configuration says of the gateway.
 func (c config) configured(s site) (*checkup.Configured, ollamaadapter.Handler, error) {
 	facts := &checkup.Configured{
-		AllowList: len(s.matchers) > 0, Upstreams: s.upstreams(), Secured: s.secured(), Audit: s.first("audit_log") != nil,
+		AllowList: len(s.matchers) > 0, Upstreams: s.upstreams(), Secured: s.secured(), Inner: s.inner(), Audit: s.first("audit_log") != nil,
 	}
 	if !c.Admin.Disabled {
 		facts.Admin = c.Admin.Listen

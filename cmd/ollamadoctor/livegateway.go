@@ -121,7 +121,7 @@ func (g *gateway) tlsConfig(shown checkup.Credentials) *tls.Config {
 }
 
 func (g *gateway) secure(req *http.Request, shown checkup.Credentials) (*checkup.Reply, error) {
-	if shown.Token {
+	if shown.Token && g.token != "" {
 		req.Header.Set("Authorization", "Bearer "+g.token)
 	}
 	return g.send(req, &http.Transport{

@@ -70,6 +70,22 @@ func parseListeners(table string) (listeners []netip.AddrPort, err error) {
 	return listeners, nil
 }
 
+// Addresses implements checkup.Host.
+func (host) Addresses() (all []netip.Addr, err error) {
+	networks, err := net.InterfaceAddrs()
+	for _, n := range networks {
+		if prefix, err := netip.ParsePrefix(n.String()); err == nil {
+			all = append(all, prefix.Addr().Unmap())
+		}
+	}
+	return all, err
+}
+
+// Lookup implements checkup.Host.
+func (host) Lookup(ctx context.Context, name string) ([]netip.Addr, error) {
+	return net.DefaultResolver.LookupNetIP(ctx, "ip", name)
+}
+
 // Answers implements checkup.Host.
 func (host) Answers(ctx context.Context, address string) bool {
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)

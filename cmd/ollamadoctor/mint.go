@@ -19,6 +19,11 @@ import (
 // subject is who the tokens speak for that are made with a gateway's secret.
 const subject = "ollama-doctor"
 
+// badKey is why a key that the configuration names makes no tokens.
+type badKey string
+
+func (k badKey) Error() string { return string(k) }
+
 // mint makes a token for this site: as its jwt_mint does, or else such that its
 // jwt_auth takes it. It may be bound to the client certificate in a file.
 func (s site) mint(certificate string) (string, error) {
@@ -34,7 +39,8 @@ func (s site) mint(certificate string) (string, error) {
 	defer end()
 	module, err := ctx.LoadModuleByID("http.handlers.jwt_mint", data)
 	if err != nil {
-		return "", err
+		// what it says of itself is of no use to who has a jwt_auth
+		return "", badKey(strings.TrimPrefix(err.Error(), "provision http.handlers.jwt_mint: jwt_mint: "))
 	}
 	// what it does for a request that passes, it does for one that goes nowhere
 	r := httptest.NewRequest(http.MethodGet, "/", nil)

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -19,12 +20,17 @@ type table struct {
 	w       io.Writer
 	colours bool
 	width   int // of the steps' names
+	columns int // of the terminal; zero: it is none, and lines are as long as they are
 }
 
 func newTable(w io.Writer) *table {
 	t := &table{w: w}
 	if file, ok := w.(*os.File); ok {
-		t.colours = os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(file.Fd()))
+		terminal := term.IsTerminal(int(file.Fd()))
+		t.colours = terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+		if terminal {
+			t.columns, _, _ = term.GetSize(int(file.Fd())) // zero if it does not say
+		}
 	}
 	for _, name := range checkup.Names() {
 		t.width = max(t.width, len(name))
@@ -42,14 +48,42 @@ func (t *table) row(s checkup.Step) {
 	if t.colours {
 		status = colours[s.Status] + status + "\x1b[0m"
 	}
-	fmt.Fprintf(t.w, "%s  %-*s  %s\n", status, t.width, s.Name, visible.Text(s.Text))
-	under := strings.Repeat(" ", 7+2+t.width+2)
-	if s.Cause != "" {
-		fmt.Fprintf(t.w, "%scause:  %s\n", under, visible.Text(s.Cause))
+	indent := 7 + 2 + t.width + 2
+	fmt.Fprintf(t.w, "%s  %-*s  %s\n", status, t.width, s.Name, wrapped(visible.Text(s.Text), t.columns, indent))
+	if t.columns > 0 && t.columns < 2*indent {
+		indent = 4 // where there is not much room
 	}
-	if s.Remedy != "" {
-		fmt.Fprintf(t.w, "%sremedy: %s\n", under, visible.Text(s.Remedy))
+	for _, more := range []struct{ title, text string }{{"cause:  ", s.Cause}, {"remedy: ", s.Remedy}} {
+		if more.text != "" {
+			begun := indent + len(more.title)
+			fmt.Fprintf(t.w, "%s%s%s\n", strings.Repeat(" ", indent), more.title, wrapped(visible.Text(more.text), t.columns, begun))
+		}
 	}
+}
+
+// wrapped breaks a text between words, so that it fits into a terminal of so many columns
+// all of it so far from the left. With no columns, or too few, it stays whole.
+func wrapped(text string, columns, indent int) string {
+	if columns < indent+16 {
+		return text
+	}
+	var b strings.Builder
+	at := indent
+	for i, word := range strings.Split(text, " ") {
+		length := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case at+1+length > columns:
+			b.WriteString("\n" + strings.Repeat(" ", indent))
+			at = indent
+		default:
+			b.WriteString(" ")
+			at++
+		}
+		b.WriteString(word)
+		at += length
+	}
+	return b.String()
 }
 
 // report is what --json prints.

@@ -2,32 +2,42 @@ package ollamadoctor
 
 import (
 	"bytes"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/gateway18789/caddy-ollama/cmd/ollamadoctor/checkup"
 )
 
-func TestTheTable(t *testing.T) {
-	step := checkup.Step{Name: "model", Finding: checkup.Finding{
-		Status: checkup.Failed, Text: "evil\x1b[2J model", Cause: "It is evil.", Remedy: "Exorcise it."}}
-	for name, test := range map[string]struct {
-		colours bool
-		want    string
-	}{
-		"on paper": {false, "failed   model  evil\\u001b[2J model\n" +
-			"                cause:  It is evil.\n" +
-			"                remedy: Exorcise it.\n"},
-		"on a terminal": {true, "\x1b[1;31mfailed \x1b[0m  model  evil\\u001b[2J model\n" +
-			"                cause:  It is evil.\n" +
-			"                remedy: Exorcise it.\n"},
-	} {
+func TestLinesFitTheTerminal(t *testing.T) {
+	step := checkup.Step{Name: "server certificate", Finding: checkup.Finding{
+		Status: checkup.Failed, Text: "the server's certificate is signed by a CA that is not trusted here",
+		Cause: "It is another CA than the one given — or the chain lacks an intermediate.", Remedy: "Name the CA with --cacert.",
+	}}
+	for _, columns := range []int{200, 80, 60, 45} {
 		var b bytes.Buffer
-		(&table{&b, test.colours, 5}).row(step)
-		if b.String() != test.want {
-			t.Errorf("%s: got %q, want %q", name, b.String(), test.want)
+		table := newTable(&b)
+		table.columns = columns
+		table.row(step)
+		text := b.String()
+		for line := range strings.Lines(text) {
+			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > columns {
+				t.Errorf("of %d columns a line takes %d: %q", columns, n, line)
+			}
+		}
+		for _, words := range []string{step.Text, "cause: " + step.Cause, "remedy: " + step.Remedy} {
+			if !strings.Contains(strings.Join(strings.Fields(text), " "), words) {
+				t.Errorf("of %d columns %q is not whole: %s", columns, words, text)
+			}
 		}
 	}
-	if newTable(new(bytes.Buffer)).colours {
-		t.Error("there are colours where there is no terminal")
+	for _, columns := range []int{0, 20} { // no terminal, or one that is no use
+		var b bytes.Buffer
+		table := newTable(&b)
+		table.columns = columns
+		table.row(step)
+		if n := strings.Count(b.String(), "\n"); n != 3 {
+			t.Errorf("of %d columns it takes %d lines: %s", columns, n, b.String())
+		}
 	}
 }

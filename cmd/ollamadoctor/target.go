@@ -32,6 +32,7 @@ func (o options) patient(stdin io.Reader) (*checkup.Patient, error) {
 	}
 	p := &checkup.Patient{Host: host{}}
 	p.NoRequest, p.Asked, p.Model = o.noRequest, o.model, o.model
+	p.Abroad = o.from != "" || o.connect != ""
 	files := tlsFiles{}
 	if o.ca != "" {
 		files.cas = []string{o.ca}
@@ -230,11 +231,14 @@ func (o options) addToken(p *checkup.Patient, files tlsFiles, mint func(string) 
 		p.Token = strings.TrimSpace(string(text))
 	case mint != nil:
 		token, err := mint(files.cert)
-		if err != nil {
+		if bad, ok := errors.AsType[badKey](err); ok {
+			p.BadKeyWhy = string(bad)
+		} else if err != nil {
 			p.NoTokenWhy = fmt.Sprintf("none is given (--token-file), and none can be made with the configuration: %v", err)
 		}
 		p.Token = token
 	}
+	p.Token = strings.TrimSpace(strings.TrimPrefix(p.Token, "Bearer ")) // as it stands in a header
 	if strings.ContainsAny(p.Token, " \t\r\n") {
 		return errors.New("the token has blanks or line breaks within: give a file with nothing but the token")
 	}

@@ -47,6 +47,9 @@ func verdictOf(r *Reply) verdict {
 	return passed
 }
 
+// onlyGateways is why an inner gateway need not ask for what others must.
+const onlyGateways = "nobody may come here but other gateways (trusted_proxies), and that is their business"
+
 func checkAddress(ctx context.Context, p *Patient) Finding {
 	if p.Gateway == nil {
 		return skipped("there is no gateway to look at")
@@ -54,6 +57,11 @@ func checkAddress(ctx context.Context, p *Patient) Finding {
 	reply, err := p.ask(ctx)
 	if err != nil { // the client certificate was not looked at
 		return failed("no answer: %v", err).because("The gateway hangs.", "Look at its log.")
+	}
+	if c := p.gatewayConfigured(); verdictOf(reply) == strange && c != nil && c.AllowList && !p.Abroad {
+		return warning("the gateway's own host is not on its allow-list (403), so what comes behind that cannot be seen from here").because(
+			"The allow-list names clients, as it should.",
+			"Examine the rest from a client's host with --url; or say --from <address> with one of this host's that is on the list.").final()
 	}
 	if f := refusal(reply); f.Status != "" {
 		return f
@@ -76,7 +84,7 @@ func refusal(reply *Reply) Finding {
 			"Add the address that the audit record has as source.ip to remote_ip in the Caddyfile and reload, or say --from <address> with one of this host's that is on it.")
 	case blockedClient:
 		return failed("this address is blocked for %s s more (403)", wait).because(
-			"It made as many errors as the penalty of ip_throttle allows, such as requests with expired tokens.",
+			"It made as many errors as the penalty of ip_throttle allows, such as requests with expired tokens, or those of this examination without any.",
 			"Mend what makes the errors, then wait, or `caddy ip-throttle unblock <address> --config <Caddyfile>` on the gateway.")
 	case limited:
 		return failed("this address is over its limit (429), for %s s", wait).because(
@@ -144,6 +152,9 @@ func checkNoToken(ctx context.Context, p *Patient) Finding {
 	if p.Gateway == nil {
 		return skipped("there is no gateway to look at")
 	}
+	if p.inner() {
+		return skipped(onlyGateways)
+	}
 	reply, err := p.reply, p.err
 	if p.Token != "" {
 		reply, err = p.Gateway.Models(ctx, Credentials{Certificate: p.Certificate != nil})
@@ -178,6 +189,9 @@ func checkRateHeaders(ctx context.Context, p *Patient) Finding {
 		return failed("answers do not say what is left of the rate").because(
 			"The running gateway has another configuration than this one, or a proxy takes the headers away.",
 			"`caddy reload`, and look at what stands in between.")
+	}
+	if p.inner() {
+		return skipped(onlyGateways)
 	}
 	return failed("there is no rate").because(
 		"ip_throttle is missing or has no `rate`, so one client can take everything.",

@@ -24,7 +24,7 @@ func checkAdapter(ctx context.Context, p *Patient) Finding {
 	switch {
 	case p.Gateway == nil:
 		return skipped("there is no gateway to look at")
-	case p.Token == "":
+	case p.Token == "" && !p.inner():
 		return skipped("there is no token to ask with")
 	case p.NoRequest:
 		return skipped("as --no-request wants")

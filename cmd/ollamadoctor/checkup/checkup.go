@@ -27,6 +27,8 @@ type Finding struct {
 	// Cause is the likely one, Remedy what to do about it: a sentence each.
 	Cause  string `json:"cause,omitempty"`
 	Remedy string `json:"remedy,omitempty"`
+
+	ends bool // what needs this step is not taken, as if it had failed
 }
 
 // Step is a part of the examination.
@@ -100,7 +102,7 @@ func (s step) take(ctx context.Context, p *Patient, blocked map[string]string) F
 	ctx, cancel := context.WithTimeout(ctx, s.within)
 	defer cancel()
 	found := s.look(ctx, p)
-	if found.Status == Failed {
+	if found.Status == Failed || found.ends {
 		blocked[s.name] = s.name
 	}
 	return found
@@ -131,5 +133,11 @@ func warning(format string, args ...any) Finding {
 // because completes a finding.
 func (f Finding) because(cause, remedy string) Finding {
 	f.Cause, f.Remedy = cause, remedy
+	return f
+}
+
+// final says that what needs this step cannot be looked at.
+func (f Finding) final() Finding {
+	f.ends = true
 	return f
 }

@@ -41,7 +41,9 @@ type world struct {
 	modelsErr, bareErr, chatErr        error
 
 	listeners []netip.AddrPort
-	answers   string // the address at which somebody does
+	own       []netip.Addr
+	names     map[string]string // and their addresses
+	answers   string            // the address at which somebody does
 	recorded  bool
 	logErr    error
 
@@ -76,6 +78,11 @@ func (w *world) Chat(_ context.Context, model string) (*Reply, error) {
 }
 func (w *world) Now() time.Time                       { return now }
 func (w *world) Listeners() ([]netip.AddrPort, error) { return w.listeners, nil }
+func (w *world) Addresses() ([]netip.Addr, error)     { return w.own, nil }
+func (w *world) Lookup(_ context.Context, name string) ([]netip.Addr, error) {
+	ip, err := netip.ParseAddr(w.names[name])
+	return []netip.Addr{ip}, err
+}
 func (w *world) Answers(_ context.Context, address string) bool {
 	return address == w.answers
 }
@@ -168,8 +175,12 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 		{"nothing listens where Ollama should", func(_ *Patient, w *world) { w.versionErr = fmt.Errorf("dial: %w", syscall.ECONNREFUSED) }, "ollama", Failed, "ollama serve"},
 		{"there is no socket where Ollama should be", func(_ *Patient, w *world) { w.versionErr = fmt.Errorf("dial: %w", syscall.ENOENT) }, "ollama", Failed, "nothing listens"},
 		{"Ollama is silent", func(_ *Patient, w *world) { w.versionErr = context.DeadlineExceeded }, "ollama", Failed, "hangs"},
-		{"it is another program", func(_ *Patient, w *world) { w.versionErr = errors.New("404 Not Found") }, "ollama", Failed, "is not Ollama"},
+		{"it is another program", func(_ *Patient, w *world) { w.versionErr = errors.New("404 Not Found") }, "ollama", Failed, "upstream openai"},
 		{"an old Ollama cuts conversations", func(_ *Patient, w *world) { w.version = "0.12.5" }, "ollama", Warning, "Update Ollama"},
+		{"one of several is down", func(p *Patient, w *world) {
+			p.Configured.Upstreams, w.answers = []string{"127.0.0.1:11434", "10.0.2.2:11434", "10.0.2.3:11434", "unix//run/ollama"}, "10.0.2.2:11434"
+		}, "ollama", Warning, "but nobody at 10.0.2.3:11434 "},
+		{"an alias leads to a model that is not there", func(p *Patient, _ *world) { p.Asked, p.Model = "gpt-4o", "qwen4" }, "model", Failed, "or correct the alias gpt-4o"},
 		{"its models cannot be listed", func(_ *Patient, w *world) { w.installedErr = errors.New("500") }, "model", Failed, "does not list"},
 		{"it has no model", func(_ *Patient, w *world) { w.installed = nil }, "model", Failed, "ollama pull qwen3:32b"},
 		{"it has only others", func(_ *Patient, w *world) { w.installed = []ollama.Tag{{Name: "a"}, {Name: "b"}} }, "model", Failed, "there are a, b"},
@@ -193,14 +204,45 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 			w.listeners = append(w.listeners, netip.MustParseAddrPort("10.0.0.7:11434"))
 		}, "exposure", Failed, "10.0.0.7"},
 		{"Ollama listens on IPv6's loopback, too", func(_ *Patient, w *world) { w.listeners = append(w.listeners, netip.MustParseAddrPort("[::1]:11434")) }, "exposure", OK, ""},
-		{"an upstream is across the network", func(p *Patient, _ *world) { p.Configured.Upstreams = []string{"127.0.0.1:11434", "10.0.0.9:11434"} }, "exposure", Failed, "10.0.0.9:11434"},
-		{"an upstream is a name", func(p *Patient, _ *world) { p.Configured.Upstreams = []string{"ollama.example.com:11434"} }, "exposure", Failed, "ollama.example.com"},
+		{"an upstream is across a private network", func(p *Patient, _ *world) { p.Configured.Upstreams = []string{"127.0.0.1:11434", "10.0.0.9:11434"} }, "exposure", Warning, "a firewall on that host"},
+		{"several are across a private network", func(p *Patient, _ *world) {
+			p.Configured.Upstreams = []string{"10.0.2.2:11434", "100.64.3.4:11434", "[fd00::7]:11434", "169.254.1.1:11434"}
+		}, "exposure", Warning, "in the clear: 10.0.2.2:11434, 100.64.3.4:11434, [fd00::7]:11434, 169.254.1.1:11434"},
+		{"it is across a private network by TLS", func(p *Patient, _ *world) {
+			p.Configured.Secured, p.Configured.Upstreams = true, []string{"10.0.0.9:11434"}
+		}, "exposure", OK, ""},
+		{"an upstream has a public address", func(p *Patient, _ *world) { p.Configured.Upstreams = []string{"10.0.0.9:11434", "203.0.113.9:11434"} }, "exposure", Failed, "203.0.113.9:11434, a public address"},
+		{"an upstream has a public address of IPv6", func(p *Patient, _ *world) { p.Configured.Upstreams = []string{"[2001:db8::9]:11434"} }, "exposure", Failed, "a public address"},
+		{"an upstream has a public address, and TLS", func(p *Patient, _ *world) {
+			p.Configured.Secured, p.Configured.Upstreams = true, []string{"203.0.113.9:443"}
+		}, "exposure", OK, ""},
+		{"an upstream is an outer address of this host", func(p *Patient, w *world) {
+			w.own, p.Configured.Upstreams = []netip.Addr{netip.MustParseAddr("10.0.0.9")}, []string{"10.0.0.9:11434"}
+		}, "exposure", Failed, "10.0.0.9:11434, an address of this host"},
+		{"TLS does not make that one better", func(p *Patient, w *world) {
+			w.own, p.Configured.Upstreams, p.Configured.Secured = []netip.Addr{netip.MustParseAddr("10.0.0.9")}, []string{"10.0.0.9:443"}, true
+		}, "exposure", Failed, "an address of this host"},
+		{"an upstream is every address of this host", func(p *Patient, _ *world) { p.Configured.Upstreams = []string{"0.0.0.0:11434"} }, "exposure", Failed, "an address of this host"},
+		{"an upstream is the name of a private address", func(p *Patient, w *world) {
+			w.names, p.Configured.Upstreams = map[string]string{"ollama": "172.18.0.2"}, []string{"ollama:11434"}
+		}, "exposure", Warning, "ollama:11434"},
+		{"an upstream is the name of a public address", func(p *Patient, w *world) {
+			w.names, p.Configured.Upstreams = map[string]string{"ollama.example.com": "203.0.113.9"}, []string{"ollama.example.com:11434"}
+		}, "exposure", Failed, "ollama.example.com:11434, a public address"},
+		{"an upstream is another name of loopback", func(p *Patient, w *world) {
+			w.names, p.Configured.Upstreams = map[string]string{"ollama": "127.0.0.1"}, []string{"ollama:11434"}
+		}, "exposure", OK, ""},
+		{"an upstream is a name that nobody knows", func(p *Patient, _ *world) { p.Configured.Upstreams = []string{"ollama.example.com:11434"} }, "exposure", Warning, "ollama.example.com"},
+		{"an open admin API is worse than an upstream that is elsewhere", func(p *Patient, _ *world) {
+			p.Configured.Upstreams, p.Configured.Admin = []string{"10.0.0.9:11434"}, ":2019"
+		}, "exposure", Failed, "admin API"},
 		{"an engine is across the network, by TLS", func(p *Patient, _ *world) {
 			p.Ollama, p.Configured.Engine, p.Configured.Secured, p.Configured.Upstreams = nil, true, true, []string{"10.0.1.2:18790"}
 		}, "exposure", OK, "what is behind"},
 		{"an engine is across the network, in the clear", func(p *Patient, _ *world) {
 			p.Ollama, p.Configured.Engine, p.Configured.Upstreams = nil, true, []string{"10.0.1.2:8000"}
-		}, "exposure", Failed, "in the clear"},
+		}, "exposure", Warning, "in the clear"},
+		{"where the upstream is the configuration does not say", func(p *Patient, _ *world) { p.Ollama, p.Configured.Upstreams = nil, nil }, "exposure", Skipped, ""},
 		{"an engine is no Ollama", func(p *Patient, _ *world) { p.Ollama, p.Configured.Engine = nil, true }, "ollama", Skipped, "OpenAI's dialect"},
 		{"an upstream is a socket", func(p *Patient, _ *world) { p.Configured.Upstreams = []string{"unix//run/ollama.sock"} }, "exposure", OK, ""},
 		{"the admin API is open", func(p *Patient, _ *world) { p.Configured.Admin = ":2019" }, "exposure", Failed, "admin unix//"},
@@ -233,6 +275,8 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 		}, "server certificate", OK, ""},
 		{"plain http gets no answer", func(_ *Patient, w *world) { w.plainErr = errors.New("EOF") }, "redirect", Failed, "http_redirect"},
 		{"plain http is refused", func(_ *Patient, w *world) { w.plain = reply(400, "") }, "redirect", Failed, "not sent to https"},
+		{"plain http is refused behind another gateway", func(p *Patient, w *world) { p.Configured.Inner, w.plain = true, reply(400, "") }, "redirect", OK, "is refused"},
+		{"plain http is served behind another gateway", func(p *Patient, w *world) { p.Configured.Inner, w.plain = true, reply(200, "") }, "redirect", Failed, "tokens can be read"},
 		{"plain http is served", func(_ *Patient, w *world) { w.plain = reply(200, "") }, "redirect", Failed, "tokens can be read"},
 		{"plain http goes to plain http", func(_ *Patient, w *world) { w.plain = reply(308, "", "Location", "http://elsewhere/") }, "redirect", Failed, "not to https"},
 
@@ -247,13 +291,18 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 		{"who has no certificate is answered", func(_ *Patient, w *world) { w.bare, w.bareErr = reply(401, ""), nil }, "no certificate", Failed, "require_and_verify"},
 		{"who has no certificate hears nothing", func(_ *Patient, w *world) { w.bareErr = errors.New("EOF") }, "no certificate", Warning, "no answer"},
 
-		{"a stranger's address", func(_ *Patient, w *world) { w.models = reply(403, `{"error":{"code":"forbidden"}}`) }, "address", Failed, "source.ip"},
-		{"a stranger's address, with no handle_errors", func(_ *Patient, w *world) { w.models = reply(403, "") }, "address", Failed, "allow-list"},
-		{"a stranger's address, behind another proxy", func(_ *Patient, w *world) {
-			w.models = reply(403, `{"error":{"code":"forbidden"}}`, "Via", "1.1 Caddy")
+		{"a stranger's address", func(p *Patient, w *world) {
+			p.Abroad, w.models = true, reply(403, `{"error":{"code":"forbidden"}}`)
+		}, "address", Failed, "source.ip"},
+		{"a stranger's address, with no handle_errors", func(p *Patient, w *world) { p.Abroad, w.models = true, reply(403, "") }, "address", Failed, "allow-list"},
+		{"a stranger's address, behind another proxy", func(p *Patient, w *world) {
+			p.Abroad, w.models = true, reply(403, `{"error":{"code":"forbidden"}}`, "Via", "1.1 Caddy")
 		}, "address", Failed, "allow-list"},
 		{"Ollama itself refuses a name that is not its own", func(_ *Patient, w *world) { w.models = reply(403, "", "Via", "1.1 Caddy") }, "address", OK, ""},
-		{"a block", func(_ *Patient, w *world) { w.models = reply(403, "", "Retry-After", "599") }, "address", Failed, "for 599 s more"},
+		{"the gateway's own host is not on its list", func(_ *Patient, w *world) { w.models = reply(403, "") }, "address", Warning, "a client's host with --url"},
+		{"and nothing behind that is looked at", func(_ *Patient, w *world) { w.models = reply(403, "") }, "token", Skipped, `"address"`},
+		{"a list that the configuration does not have", func(p *Patient, w *world) { p.Configured.AllowList, w.models = false, reply(403, "") }, "address", Failed, "allow-list"},
+		{"a block", func(_ *Patient, w *world) { w.models = reply(403, "", "Retry-After", "599") }, "address", Failed, "those of this examination"},
 		{"too many requests", func(_ *Patient, w *world) { w.models = reply(429, "", "Retry-After", "1") }, "address", Failed, "burst"},
 		{"Redis is away", func(_ *Patient, w *world) { w.models = reply(503, `{"error":{"code":"store_unavailable"}}`) }, "address", Failed, "Start Redis"},
 		{"there is no allow-list", func(p *Patient, _ *world) { p.Configured.AllowList = false }, "address", Warning, "as all are"},
@@ -309,6 +358,20 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 			w.chat = stream("data: {\"error\":{\"message\":\"out of memory\",\"code\":\"upstream_error\"}}\n\n")
 		}, "adapter", Failed, "out of memory"},
 		{"no request is wanted", func(p *Patient, _ *world) { p.NoRequest = true }, "adapter", Skipped, "--no-request"},
+
+		{"the configuration's key is no good", func(p *Patient, _ *world) { p.Token, p.BadKeyWhy = "", "it is empty" }, "token", Warning, "it is empty"},
+		{"behind another gateway is no rate", func(p *Patient, w *world) {
+			p.Configured.Inner = true
+			w.models.Header.Del("X-Ratelimit-Limit-Requests")
+			p.Configured.Rate = false
+		}, "rate headers", Skipped, "other gateways"},
+		{"behind another gateway is a rate all the same", func(p *Patient, _ *world) { p.Configured.Inner = true }, "rate headers", OK, ""},
+		{"behind another gateway is no token", func(p *Patient, _ *world) { p.Configured.Inner, p.Token = true, "" }, "token", Skipped, "other gateways"},
+		{"behind another gateway nobody needs one", func(p *Patient, _ *world) { p.Configured.Inner, p.Token = true, "" }, "no token", Skipped, "other gateways"},
+		{"behind another gateway the model is asked without", func(p *Patient, w *world) {
+			p.Configured.Inner, p.Token = true, ""
+			w.chat.Status = 502
+		}, "adapter", Failed, "reverse_proxy"},
 
 		{"nobody records", func(_ *Patient, w *world) { w.chat.Header.Del("X-Request-Id") }, "audit", Failed, "Put audit_log first"},
 		{"the configuration does not record", func(p *Patient, _ *world) { p.Configured.Audit = false }, "audit", Failed, "another configuration"},

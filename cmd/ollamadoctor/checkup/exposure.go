@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,19 +14,22 @@ const ollamaPort = "11434"
 
 // checkExposure looks for ways to Ollama and to Caddy's admin API around the gateway.
 func checkExposure(ctx context.Context, p *Patient) Finding {
-	var looked []string
+	var looked, across []string
 	if c := p.gatewayConfigured(); c != nil {
 		for _, upstream := range c.Upstreams {
-			switch {
-			case local(upstream), c.Engine && c.Secured:
-			case c.Engine:
-				return failed("the configuration's upstream is %s, across the network and in the clear", upstream).because(
-					"The engine listens on the network there, where whoever reaches its port goes around the gateway.",
-					"Have it listen on loopback, and run the gateway, or a second one, on that host; or put TLS before it.")
+			switch where := p.whereIs(ctx, upstream); {
+			case where == onLoopback:
+			case where == onThisHost:
+				return failed("the configuration's upstream is %s, an address of this host that others reach", upstream).because(
+					p.behind()+" listens on the network, where whoever reaches its port goes around the gateway.",
+					"Have it listen on loopback (OLLAMA_HOST=127.0.0.1:11434), and say so in reverse_proxy.")
+			case c.Secured:
+			case where == inPublic:
+				return failed("the configuration's upstream is %s, a public address, and reached in the clear", upstream).because(
+					"All prompts and answers can be read on the way, and whoever else is let in there goes around the gateway.",
+					"Run the gateway, or a second one, on that host, and have "+p.behind()+" listen on loopback; or reach it by WireGuard.")
 			default:
-				return failed("the configuration's upstream is %s, across the network", upstream).because(
-					"Ollama listens on the network there, where whoever reaches its port goes around the gateway.",
-					"Set OLLAMA_HOST=127.0.0.1:11434 there, and run the gateway, or a second one, on that host.")
+				across = append(across, upstream)
 			}
 		}
 		if c.Admin != "" && !local(c.Admin) {
@@ -33,7 +37,9 @@ func checkExposure(ctx context.Context, p *Patient) Finding {
 				"The configuration says so with `admin`.",
 				"Take a Unix socket: `admin unix//run/caddy-ollama/admin.sock`.")
 		}
-		looked = append(looked, "the configuration")
+		if len(c.Upstreams) > 0 {
+			looked = append(looked, "the configuration")
+		}
 	}
 	if p.Ollama != nil && local(p.OllamaAddress) && !strings.HasPrefix(p.OllamaAddress, "unix/") {
 		listeners, err := p.Host.Listeners()
@@ -47,21 +53,80 @@ func checkExposure(ctx context.Context, p *Patient) Finding {
 		}
 	}
 	if host, _, err := net.SplitHostPort(p.GatewayAddress); err == nil && !local(p.GatewayAddress) {
-		if there := net.JoinHostPort(host, ollamaPort); p.Host.Answers(ctx, there) {
+		there := net.JoinHostPort(host, ollamaPort)
+		if p.Host.Answers(ctx, there) {
 			return failed("%s can be reached from here", there).because(
 				"Ollama listens on the network on the gateway's host.",
 				"Set OLLAMA_HOST=127.0.0.1:11434 there and restart Ollama; close the port in the firewall.")
 		}
 		looked = append(looked, "port "+ollamaPort+" of "+host)
 	}
-	if looked == nil {
+	switch {
+	case across != nil:
+		return warning("%s is across the network, in the clear: %s", p.behind(), strings.Join(across, ", ")).because(
+			"It asks nobody for a password. Whether others than the gateway reach it cannot be seen from here.",
+			"Only the gateway may reach it: a firewall on that host, such as caddyfile-examples/ollama-node has; and WireGuard, if somebody could listen on the way.")
+	case looked == nil:
 		return skipped("neither the configuration nor the ports can be seen from here")
 	}
-	behind := "Ollama"
+	return ok("%s is not open to the network (by %s)", p.behind(), strings.Join(looked, ", "))
+}
+
+// behind is what stands behind the gateway.
+func (p *Patient) behind() string {
 	if p.behindIsAnEngine() {
-		behind = "what is behind"
+		return "what is behind"
 	}
-	return ok("%s is not open to the network (by %s)", behind, strings.Join(looked, ", "))
+	return "Ollama"
+}
+
+// where an upstream is, the worst last of those that can be told.
+type where int
+
+const (
+	onLoopback where = iota
+	onANetwork       // a private one, or nobody knows
+	inPublic         // whoever is on the internet can try
+	onThisHost       // but not on loopback
+)
+
+// whereIs tells where an upstream is: host:port, or unix//path.
+func (p *Patient) whereIs(ctx context.Context, upstream string) where {
+	if local(upstream) {
+		return onLoopback
+	}
+	host, _, err := net.SplitHostPort(strings.TrimPrefix(upstream, "tcp/"))
+	if err != nil {
+		return onANetwork
+	}
+	addresses := []netip.Addr{}
+	if ip, err := netip.ParseAddr(host); err == nil {
+		addresses = append(addresses, ip)
+	} else if addresses, err = p.Host.Lookup(ctx, host); err != nil {
+		return onANetwork
+	}
+	own, _ := p.Host.Addresses() // without them it is a private or a public one
+	worst := onLoopback
+	for _, ip := range addresses {
+		worst = max(worst, placeOf(ip.Unmap().WithZone(""), own))
+	}
+	return worst
+}
+
+// shared is what carriers have between them and their customers, and mesh networks for
+// themselves.
+var shared = netip.MustParsePrefix("100.64.0.0/10")
+
+func placeOf(ip netip.Addr, own []netip.Addr) where {
+	switch {
+	case ip.IsLoopback():
+		return onLoopback
+	case slices.Contains(own, ip), ip.IsUnspecified():
+		return onThisHost
+	case ip.IsGlobalUnicast() && !ip.IsPrivate() && !shared.Contains(ip):
+		return inPublic
+	}
+	return onANetwork
 }
 
 // local reports whether only this host reaches an address: host:port, or unix//path.

@@ -30,14 +30,32 @@ func checkOllama(ctx context.Context, p *Patient) Finding {
 			"Look at `journalctl -u ollama`, restart it, and check the route to it.")
 	case err != nil:
 		return failed("what answers at %s is not Ollama: %v", p.OllamaAddress, err).because(
-			"Another program has that port, or a proxy stands in between.",
-			"Find out with `ss -ltnp` who listens there, and correct the address.")
-	case !ollama.FeaturesOf(version).Truncate:
+			"Another program has that port, or a proxy stands in between; or it is vLLM, llama.cpp or the like.",
+			"Find out with `ss -ltnp` who listens there, and correct the address; those engines need `upstream openai` in ollama_adapter.")
+	}
+	if silent := p.silentUpstreams(ctx); len(silent) > 0 {
+		return warning("Ollama %s at %s, but nobody at %s", version, p.OllamaAddress, strings.Join(silent, ", ")).because(
+			"One of several Ollamas is down. Requests that go to it are 502, unless lb_retries has them go on to another.",
+			"Start it, or take it out of reverse_proxy; see README, \"Several Ollamas\".")
+	}
+	if !ollama.FeaturesOf(version).Truncate {
 		return warning("Ollama %s at %s", version, p.OllamaAddress).because(
 			"Versions before 0.12.6 cut a conversation that is too long without a word.",
 			"Update Ollama.")
 	}
 	return ok("Ollama %s at %s", version, p.OllamaAddress)
+}
+
+// silentUpstreams are those of several that take no connections.
+func (p *Patient) silentUpstreams(ctx context.Context) (silent []string) {
+	if c := p.gatewayConfigured(); c != nil {
+		for _, upstream := range c.Upstreams {
+			if upstream != p.OllamaAddress && !strings.HasPrefix(upstream, "unix/") && !p.Host.Answers(ctx, upstream) {
+				silent = append(silent, upstream)
+			}
+		}
+	}
+	return silent
 }
 
 func checkModel(ctx context.Context, p *Patient) Finding {
@@ -73,9 +91,13 @@ func checkModel(ctx context.Context, p *Patient) Finding {
 	for _, tag := range installed {
 		names = append(names, tag.Name)
 	}
+	correct := "default_model"
+	if policy.Canonical(p.Asked) != policy.Canonical(p.Model) {
+		correct = "the alias " + p.Asked
+	}
 	return failed("%s is not there; there are %s", p.Model, strings.Join(names, ", ")).because(
 		"It was never pulled, or the name has another tag.",
-		"`ollama pull "+p.Model+"`, or correct default_model.")
+		"`ollama pull "+p.Model+"`, or correct "+correct+".")
 }
 
 func checkLoaded(ctx context.Context, p *Patient) Finding {

@@ -33,10 +33,14 @@ type Plan struct {
 	Asked, Model string
 	// NoRequest leaves out the request that costs the model some tokens.
 	NoRequest bool
+	// Abroad: it is said from where to come, or where to connect to; else the gateway that
+	// is configured is taken to be on this host.
+	Abroad bool
 
 	Certificate *x509.Certificate // the client's; nil: none
 	Token       string            // empty: none
 	NoTokenWhy  string            // there is none
+	BadKeyWhy   string            // the configuration's key, which would make one, is no good
 
 	// Configured is what the configuration says; nil: none was read.
 	Configured *Configured
@@ -51,6 +55,7 @@ type Configured struct {
 	Secured     bool     // it is reached by TLS
 	Admin       string   // listens on; empty: off or Caddy's own default
 	AllowList   bool     // addresses are looked at
+	Inner       bool     // nobody may come but other gateways, which look at tokens and rates
 	Rate        bool     // ip_throttle has a rate
 	MaxLifetime time.Duration
 	Audit       bool   // there is audit_log
@@ -64,6 +69,17 @@ func (p *Patient) gatewayConfigured() *Configured {
 		return nil
 	}
 	return p.Configured
+}
+
+// inner reports whether only other gateways may come, who need no token here.
+func (p *Patient) inner() bool {
+	c := p.gatewayConfigured()
+	return c != nil && c.Inner
+}
+
+// Asks reports whether the model is asked for a few tokens, if nothing fails before.
+func (p *Patient) Asks() bool {
+	return p.Gateway != nil && !p.NoRequest && (p.Token != "" || p.inner())
 }
 
 // behindIsAnEngine reports whether the configuration says so.
@@ -114,6 +130,10 @@ type Host interface {
 	Now() time.Time
 	// Listeners are the addresses at which TCP connections are taken.
 	Listeners() ([]netip.AddrPort, error)
+	// Addresses are those of this host.
+	Addresses() ([]netip.Addr, error)
+	// Lookup are the addresses of a name.
+	Lookup(ctx context.Context, name string) ([]netip.Addr, error)
 	// Answers reports whether somebody takes connections there.
 	Answers(ctx context.Context, address string) bool
 	// LogHas reports whether the end of a file has a text, and waits for it until ctx

@@ -105,6 +105,8 @@ func checkRedirect(ctx context.Context, p *Patient) Finding {
 				"A rule of the site's own comes first.", remedy)
 		}
 		return ok("plain http is sent to https (%d)", reply.Status)
+	case reply.Status == http.StatusBadRequest && p.inner():
+		return ok("plain http is refused, and no browser comes here")
 	case reply.Status == http.StatusBadRequest:
 		return failed("plain http is refused, not sent to https").because(
 			"The wrapper http_redirect is missing, or stands after tls.", remedy)

@@ -36,6 +36,14 @@ func checkToken(ctx context.Context, p *Patient) Finding {
 	if p.Gateway == nil {
 		return skipped("there is no gateway to look at")
 	}
+	if p.Token == "" && p.inner() {
+		return skipped(onlyGateways)
+	}
+	if p.Token == "" && p.BadKeyWhy != "" {
+		return warning("no token can be made with the configuration's key: %s", p.BadKeyWhy).because(
+			"Caddy does not start with this configuration, unless it is only you who cannot read the key.",
+			"Mend the key, or run this as the user who runs the gateway; or give a token by --token-file.")
+	}
 	if p.Token == "" {
 		return skipped("%s", orElse(p.NoTokenWhy, "none is given: --token-file <file>, or - for standard input"))
 	}
