@@ -110,7 +110,8 @@ func (f *Fast) answer(conn io.Writer, reader *bufio.Reader, req *http.Request, b
 		shape = m.openai
 	}
 	streamed := bytes.Contains(body, []byte(`"stream":true`))
-	if m.Interval > 0 {
+	// without a message it is asked but to load the model, which is no work
+	if m.Interval > 0 && bytes.Contains(body, []byte(`"messages":[{`)) {
 		return f.slowly(conn, reader, m, shape, streamed)
 	}
 	if !streamed {

@@ -16,9 +16,9 @@ func TestFastTellsWhenAClientLeaves(t *testing.T) {
 		model FastModel
 		body  string
 	}{
-		"that has a part of its stream":         {FastModel{Name: "slow", Tokens: 1000, Interval: 5 * time.Millisecond}, `{"model":"slow","stream":true}`},
-		"whose stream has not begun":            {FastModel{Name: "slow", Tokens: 10, Interval: hour}, `{"model":"slow","stream":true}`},
-		"that waits for an answer in one piece": {FastModel{Name: "slow", Tokens: 10, Interval: hour}, `{"model":"slow","stream":false}`},
+		"that has a part of its stream":         {FastModel{Name: "slow", Tokens: 1000, Interval: 5 * time.Millisecond}, `{"model":"slow","stream":true,"messages":[{"role":"user","content":"hi"}]}`},
+		"whose stream has not begun":            {FastModel{Name: "slow", Tokens: 10, Interval: hour}, `{"model":"slow","stream":true,"messages":[{"role":"user","content":"hi"}]}`},
+		"that waits for an answer in one piece": {FastModel{Name: "slow", Tokens: 10, Interval: hour}, `{"model":"slow","stream":false,"messages":[{"role":"user","content":"hi"}]}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			began, left := make(chan time.Time, 1), make(chan time.Time, 1)
@@ -62,11 +62,18 @@ func TestFastTellsOfNobodyWhoHadTheWholeAnswer(t *testing.T) {
 	fast := NewFast(FastModel{Name: "slow", Tokens: 2, Interval: time.Millisecond})
 	fast.Left = func(string, time.Time) { t.Error("left") }
 	url, client := serveFast(t, fast)
-	for _, body := range []string{`{"model":"slow","stream":true}`, `{"model":"slow","stream":false}`} {
+	for _, body := range []string{`{"model":"slow","stream":true,"messages":[{"role":"user","content":"hi"}]}`, `{"model":"slow","stream":false,"messages":[{"role":"user","content":"hi"}]}`} {
 		if status, text := postFast(t, client, url+"/api/chat", body); status != 200 || !strings.Contains(text, `"done":true`) {
 			t.Errorf("%d %s", status, text)
 		}
 		client.CloseIdleConnections()
+	}
+}
+
+func TestFastLoadsAModelAtOnce(t *testing.T) {
+	url, client := serveFast(t, NewFast(FastModel{Name: "slow", Tokens: 1, Interval: time.Hour}))
+	if status, text := postFast(t, client, url+"/api/chat", `{"model":"slow","messages":[]}`); status != 200 || !strings.Contains(text, `"done":true`) {
+		t.Errorf("%d %s", status, text)
 	}
 }
 
