@@ -12,8 +12,8 @@ import (
 
 // TestMain lets the test's binary be the upstream, as the rig starts itself as one.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 4 && os.Args[1] == upstreamCommand {
-		exit(serveUpstream(os.Args[2], os.Args[3]))
+	if len(os.Args) > 2 && os.Args[1] == upstreamCommand {
+		exit(serveUpstream(os.Args[2], os.Args[3:]))
 	}
 	os.Exit(m.Run())
 }
@@ -24,7 +24,7 @@ func TestTheRigMeasuresAllItPromises(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds two Caddys")
 	}
-	if _, err := usageOf(os.Getpid()); err != nil {
+	if _, err := cpuTime(os.Getpid()); err != nil {
 		t.Skip(err)
 	}
 	o := options{duration: 20 * time.Millisecond, rounds: 1, streams: 8, tokenRate: 100, loads: []float64{0.1, 0.2}, parts: true}
@@ -41,12 +41,15 @@ func TestTheRigMeasuresAllItPromises(t *testing.T) {
 	measured := make(map[string][]string)
 	for _, c := range rep.Cells {
 		measured[c.Scenario] = append(measured[c.Scenario], c.Target)
-		if c.Scenario != "idle" && c.Requests+c.Tokens == 0 {
+		if c.Scenario != idling && c.Requests+c.Tokens == 0 {
 			t.Errorf("%s, %s: nothing was done", c.Scenario, c.Target)
+		}
+		if c.Scenario != idling && (c.CPU <= 0 || c.DriverCPU <= 0 || c.UpstreamCPU <= 0 || c.Resident <= 0) {
+			t.Errorf("%s, %s: nothing was booked: %+v", c.Scenario, c.Target, c)
 		}
 	}
 	for _, s := range scenarios(o) {
-		if got, want := measured[s.name], rig.names(s.parts); !slices.Equal(got, want) {
+		if got, want := measured[s.name], rig.names(s); !slices.Equal(got, want) {
 			t.Errorf("%s: measured are %q, want %q", s.name, got, want)
 		}
 	}
