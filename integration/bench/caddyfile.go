@@ -23,7 +23,7 @@ type gateway struct {
 	upstream string
 	parts    []string // none: stock Caddy
 	// remembers makes it go by X-Forwarded-For, and remember each client for an hour, up
-	// to more than a million; and answer knownPath behind ip_throttle with 204.
+	// to more than a million; and answer knownPath with 204 behind nothing but ip_throttle.
 	remembers bool
 	oneCore   bool // it has the use of one processor core
 }
@@ -75,6 +75,9 @@ https://%[2]s:%[3]s {
 	}
 	route {
 `, g.home, host, port)
+	if g.remembers && slices.Contains(g.parts, throttle) {
+		fmt.Fprintf(&out, "\t\troute %s {\n%s\t\trespond 204\n\t\t}\n", knownPath, g.part(throttle))
+	}
 	for _, part := range allParts {
 		if slices.Contains(g.parts, part) {
 			out.WriteString(g.part(part))
@@ -92,7 +95,7 @@ func (g gateway) part(name string) string {
 	switch {
 	case name == throttle && g.remembers:
 		// the least rate there is: a client owes something for an hour after each request
-		return limits("1/h", 1_200_000) + "\t\trespond " + knownPath + " 204\n"
+		return limits("1/h", 1_200_000)
 	case name == throttle:
 		return limits("1000000/s", 1_000_000)
 	default:

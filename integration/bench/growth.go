@@ -57,11 +57,14 @@ func (r *rig) grow(rep *report, progress io.Writer) error {
 	rep.Rows = append(rep.Rows, growthRows("growth by streams", cpuToken, names, rep.Cells)...)
 	names = nil
 	for _, n := range knownClients {
+		s := fromKnown(n, r.options)
+		names = append(names, s.name)
+		if !r.wants(s) {
+			continue
+		}
 		if err := r.makeKnown(n, progress); err != nil {
 			return err
 		}
-		s := fromKnown(n, r.options)
-		names = append(names, s.name)
 		if err := r.run(s, rep, progress); err != nil {
 			return err
 		}

@@ -139,9 +139,11 @@ func (r *rig) runAll(rep *report, progress io.Writer) error {
 	return nil
 }
 
+func (r *rig) wants(s scenario) bool { return strings.Contains(s.name, r.options.only) }
+
 // run lets the targets take turns in a scenario, if it is among those that are wanted.
 func (r *rig) run(s scenario, rep *report, progress io.Writer) error {
-	if !strings.Contains(s.name, r.options.only) {
+	if !r.wants(s) {
 		return nil
 	}
 	fmt.Fprintln(progress, "measuring:", s.name)
