@@ -19,7 +19,7 @@ var (
 const (
 	// growthTokens are a second, of all streams together: so many whatever their number,
 	// for a token is cheaper when there is more to do at once.
-	growthTokens   = 4_000
+	growthTokens   = 2_000
 	growthDuration = 2 * time.Second // long enough for a few tokens of each of 2,000 streams
 	knownPath      = "/known"
 )
@@ -62,7 +62,7 @@ func (r *rig) grow(rep *report, progress io.Writer) error {
 		if !r.wants(s) {
 			continue
 		}
-		if err := r.makeKnown(n, progress); err != nil {
+		if err := r.makeKnown(r.target(ours), n, progress); err != nil {
 			return err
 		}
 		if err := r.run(s, rep, progress); err != nil {
@@ -82,12 +82,11 @@ func fromKnown(n int, o options) scenario {
 	}
 }
 
-// makeKnown lets so many clients send a request to the gateway, that it remembers them
-// by. Each is an X-Forwarded-For from a proxy that the gateway trusts.
-func (r *rig) makeKnown(n int, progress io.Writer) error {
+// makeKnown lets so many clients send a request to a gateway, that it remembers them by.
+// Each is an X-Forwarded-For from a proxy that the gateway trusts.
+func (r *rig) makeKnown(gateway *target, n int, progress io.Writer) error {
 	fmt.Fprintf(progress, "making %d clients known\n", n)
 	request := request{method: http.MethodGet, path: knownPath, status: http.StatusNoContent}.as(n)
-	gateway := r.target(ours)
 	session, err := r.openSession(gateway, scenario{request: request, connections: 64})
 	if err != nil {
 		return err

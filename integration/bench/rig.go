@@ -17,10 +17,12 @@ type rig struct {
 	leavings *leavings
 }
 
-// The gateway with everything on, and stock Caddy once more.
+// The gateway with everything on, stock Caddy once more, and for sizing a gateway that
+// does nothing but remember clients.
 const (
-	ours      = "gateway"
-	stockSame = "stock again"
+	ours       = "gateway"
+	stockSame  = "stock again"
+	rememberer = "gateway with clients"
 )
 
 func startRig(o options, dir string) (*rig, error) {
@@ -55,13 +57,15 @@ func (r *rig) start(dir string) error {
 		if err != nil {
 			return
 		}
+		g := gateway{upstream: upstream.address, parts: parts, remembers: o.growth || name == rememberer, oneCore: o.sizing}
 		var t *target
-		if t, err = startGateway(name, binary, dir, gateway{upstream: upstream.address, parts: parts, remembers: o.growth || o.sizing, oneCore: o.sizing}); err == nil {
+		if t, err = startGateway(name, binary, dir, g); err == nil {
 			r.targets = append(r.targets, t)
 		}
 	}
 	if o.sizing {
 		add(ours, ourBinary, allParts)
+		add(rememberer, ourBinary, allParts)
 		return err
 	}
 	add(stock, stockBinary, nil)
@@ -86,7 +90,8 @@ func (r *rig) stop() {
 // names of the targets of a scenario.
 func (r *rig) names(s scenario) (names []string) {
 	for _, t := range r.targets {
-		if strings.HasPrefix(t.name, "without ") && !s.parts || t.name == bare && (s.http2 || r.options.sizing) {
+		leftOut := strings.HasPrefix(t.name, "without ") && !s.parts || t.name == bare && s.http2
+		if leftOut || r.options.sizing && t.name != ours {
 			continue
 		}
 		names = append(names, t.name)

@@ -113,12 +113,12 @@ func keptUp(c cell, offered float64, interval time.Duration) bool {
 
 // costOfKnowing is how many bytes of resident memory each of n remembered clients costs.
 func (r *rig) costOfKnowing(n int, progress io.Writer) (float64, error) {
-	gateway := r.target(ours)
+	gateway := r.target(rememberer)
 	before, err := residentOf(gateway.pid())
 	if err != nil {
 		return 0, err
 	}
-	if err := r.makeKnown(n, progress); err != nil {
+	if err := r.makeKnown(gateway, n, progress); err != nil {
 		return 0, err
 	}
 	after, err := residentOf(gateway.pid())

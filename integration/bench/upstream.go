@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -21,8 +22,11 @@ const (
 	leaveInterval = 50 * time.Millisecond
 )
 
-// heldModel is the model whose streams are held, with a token each interval.
-func heldModel(interval time.Duration) string { return "held-" + interval.String() }
+// heldModel is the model whose streams are held, with a token each interval. Its name
+// has nothing that a name must not have, such as a µ.
+func heldModel(interval time.Duration) string {
+	return fmt.Sprintf("held-%dus", interval.Microseconds())
+}
 
 // serveUpstream is what the upstream's process does.
 func serveUpstream(address string, intervals []string) error {
