@@ -14,14 +14,15 @@ import (
 var (
 	knownClients = []int{1, 1_000, 100_000, 1_000_000}
 	heldStreams  = []int{1, 100, 500, 2_000}
+	// growthDuration is long enough for a few tokens of each of 2,000 streams.
+	growthDuration = 2 * time.Second
 )
 
 const (
 	// growthTokens are a second, of all streams together: so many whatever their number,
 	// for a token is cheaper when there is more to do at once.
-	growthTokens   = 2_000
-	growthDuration = 2 * time.Second // long enough for a few tokens of each of 2,000 streams
-	knownPath      = "/known"
+	growthTokens = 2_000
+	knownPath    = "/known"
 )
 
 // flat is what growth may add.

@@ -65,6 +65,7 @@ func (w *worker) stream() error {
 				w.sample.firsts = append(w.sample.firsts, now.Sub(began))
 			}
 			w.sample.delays = append(w.sample.delays, now.Sub(sent))
+			w.seen()
 		}
 		first = false
 	})

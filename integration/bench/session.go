@@ -151,6 +151,7 @@ type worker struct {
 	session *session
 	client  client
 	atWork  func() // it has something to show
+	seen    func() // something was measured
 	sample  sample
 }
 
@@ -161,18 +162,22 @@ func (w *worker) answered(began time.Time) {
 	w.atWork()
 	if w.session.measuring.Load() {
 		w.sample.latencies = append(w.sample.latencies, time.Since(began))
+		w.seen()
 	}
 }
 
 // loop lets each connection do its work again and again, measures for so long from when
-// all are at work, and lets what is in flight end; or leaves it, if it is to.
+// all are at work, or until there is something to measure, and lets what is in flight
+// end; or leaves it, if it is to.
 func (s *session) loop(duration time.Duration, leave bool, work func(w *worker) error) (sample, error) {
 	var stopped atomic.Bool
 	var warm sync.WaitGroup
+	something := make(chan struct{})
+	seen := sync.OnceFunc(func() { close(something) })
 	workers := make([]*worker, len(s.clients))
 	for i, c := range s.clients {
 		warm.Add(1)
-		workers[i] = &worker{session: s, client: c, atWork: sync.OnceFunc(warm.Done)}
+		workers[i] = &worker{session: s, client: c, atWork: sync.OnceFunc(warm.Done), seen: seen}
 	}
 	done := make(chan error, 1)
 	go func() {
@@ -192,12 +197,15 @@ func (s *session) loop(duration time.Duration, leave bool, work func(w *worker) 
 	}()
 	warm.Wait()
 	total, err := s.measure(func() error {
+		time.Sleep(duration)
 		select {
+		case <-something:
+			return nil
 		case err := <-done:
 			done <- nil
 			return errors.Join(errors.New("the work ended before its time"), err)
-		case <-time.After(duration):
-			return nil
+		case <-time.After(soonEnough):
+			return fmt.Errorf("for %v nothing came", duration+soonEnough)
 		}
 	})
 	stopped.Store(true)
