@@ -59,6 +59,7 @@ func (w *worker) stream() error {
 	first := true
 	err := stream(w.client, w.session.request, by, func(sent time.Time) {
 		now := time.Now()
+		w.session.done.Add(1)
 		w.atWork()
 		if w.session.measuring.Load() {
 			if first {
@@ -72,7 +73,7 @@ func (w *worker) stream() error {
 	if err != nil {
 		return err
 	}
-	w.answered(began)
+	w.latency(began)
 	return nil
 }
 
@@ -88,6 +89,7 @@ func openLoop(rate float64) load {
 					if err := ask(s.clients[i], s.request, s.sender(s.request)); err != nil {
 						return err
 					}
+					s.done.Add(1)
 					latencies[i].latencies = append(latencies[i].latencies, time.Since(at))
 				}
 				return nil

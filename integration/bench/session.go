@@ -21,6 +21,8 @@ type session struct {
 	closed           bool
 	// measuring is true in a turn, between its two looks at the books.
 	measuring atomic.Bool
+	// done counts answers, or of streams their tokens, whether they are measured or not.
+	done atomic.Int64
 }
 
 // openSession opens the connections, and asks once for something short over each, so
@@ -90,8 +92,9 @@ func (s *session) sender(r request) sender {
 type books struct {
 	at                    time.Time
 	cpu, driver, upstream time.Duration
+	done                  float64
 	allocs                float64
-	allocsAt              time.Time // when they were counted
+	doneAtAllocs          float64 // what was done when they were counted
 }
 
 // look reads the books. What it costs the target to count its allocations is not part of
@@ -99,15 +102,15 @@ type books struct {
 func (s *session) look(countFirst bool) (b books, err error) {
 	count := func() {
 		var countErr error
-		before := time.Now()
+		before := s.done.Load()
 		b.allocs, countErr = s.target.allocations()
-		b.allocsAt = before.Add(time.Since(before) / 2)
+		b.doneAtAllocs = float64(before+s.done.Load()) / 2
 		err = errors.Join(err, countErr)
 	}
 	if countFirst {
 		count()
 	}
-	b.at = time.Now()
+	b.at, b.done = time.Now(), float64(s.done.Load())
 	for _, of := range []struct {
 		pid  int
 		time *time.Duration
@@ -136,12 +139,11 @@ func (s *session) measure(during func() error) (sample, error) {
 	if err := errors.Join(err, lookErr, residentErr); err != nil {
 		return sample{}, err
 	}
-	window := after.at.Sub(before.at)
 	return sample{
-		window: window,
+		window: after.at.Sub(before.at),
 		cpu:    after.cpu - before.cpu, driver: after.driver - before.driver, upstream: after.upstream - before.upstream,
-		// counted over a little more than the window, for the target was busy with answering
-		allocs:   (after.allocs - before.allocs - s.target.countCost) * per(window.Seconds(), after.allocsAt.Sub(before.allocsAt).Seconds()),
+		// more was done between the two counts than in the window: the target went on meanwhile
+		allocs:   (after.allocs - before.allocs - s.target.countCost) * per(after.done-before.done, after.doneAtAllocs-before.doneAtAllocs),
 		resident: resident,
 	}, nil
 }
@@ -158,7 +160,13 @@ type worker struct {
 // begin is when a request begins, and who sends it.
 func (w *worker) begin() (time.Time, sender) { return time.Now(), w.session.sender(w.session.request) }
 
+// answered books an answer, which began then.
 func (w *worker) answered(began time.Time) {
+	w.session.done.Add(1)
+	w.latency(began)
+}
+
+func (w *worker) latency(began time.Time) {
 	w.atWork()
 	if w.session.measuring.Load() {
 		w.sample.latencies = append(w.sample.latencies, time.Since(began))
