@@ -12,8 +12,8 @@ import (
 
 // TestMain lets the test's binary be the upstream, as the rig starts itself as one.
 func TestMain(m *testing.M) {
-	if len(os.Args) == 4 && os.Args[1] == upstreamCommand {
-		exit(serveUpstream(os.Args[2], os.Args[3]))
+	if len(os.Args) > 2 && os.Args[1] == upstreamCommand {
+		exit(serveUpstream(os.Args[2], os.Args[3:]))
 	}
 	os.Exit(m.Run())
 }
@@ -24,10 +24,17 @@ func TestTheRigMeasuresAllItPromises(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds two Caddys")
 	}
-	if _, err := usageOf(os.Getpid()); err != nil {
+	if _, err := cpuTime(os.Getpid()); err != nil {
 		t.Skip(err)
 	}
-	o := options{duration: 20 * time.Millisecond, rounds: 1, streams: 8, tokenRate: 100, loads: []float64{0.1, 0.2}, parts: true}
+	defer func(clients, streams, rungs []int, d time.Duration) {
+		knownClients, heldStreams, ladder, growthDuration = clients, streams, rungs, d
+	}(knownClients, heldStreams, ladder, growthDuration)
+	knownClients, heldStreams, ladder, growthDuration = []int{1, 20}, []int{1, 4}, []int{2}, 100*time.Millisecond
+	o := options{
+		duration: 20 * time.Millisecond, rounds: 1, streams: 8, tokenRate: 100, loads: []float64{0.1, 0.2},
+		parts: true, growth: true,
+	}
 	dir := t.TempDir()
 	rig, err := startRig(o, dir)
 	if err != nil {
@@ -41,14 +48,20 @@ func TestTheRigMeasuresAllItPromises(t *testing.T) {
 	measured := make(map[string][]string)
 	for _, c := range rep.Cells {
 		measured[c.Scenario] = append(measured[c.Scenario], c.Target)
-		if c.Scenario != "idle" && c.Requests+c.Tokens == 0 {
+		if c.Scenario != idling && c.Requests+c.Tokens == 0 {
 			t.Errorf("%s, %s: nothing was done", c.Scenario, c.Target)
+		}
+		if c.Scenario != idling && (c.CPU <= 0 || c.DriverCPU <= 0 || c.UpstreamCPU <= 0 || c.Resident <= 0) {
+			t.Errorf("%s, %s: nothing was booked: %+v", c.Scenario, c.Target, c)
 		}
 	}
 	for _, s := range scenarios(o) {
-		if got, want := measured[s.name], rig.names(s.parts); !slices.Equal(got, want) {
+		if got, want := measured[s.name], rig.names(s); !slices.Equal(got, want) {
 			t.Errorf("%s: measured are %q, want %q", s.name, got, want)
 		}
+	}
+	if len(measured["growth: 20 known clients"]) == 0 || len(measured["growth: 4 streams, together 2000 tokens/s"]) == 0 {
+		t.Error("growth was not measured")
 	}
 	if rep.Caddy == "" || len(rep.Rows) == 0 {
 		t.Errorf("Caddy %q, %d rows", rep.Caddy, len(rep.Rows))
@@ -74,5 +87,26 @@ func TestTheRigMeasuresAllItPromises(t *testing.T) {
 		if len(line) != len(o.loads) {
 			t.Errorf("line %d of the plot has %d points, want one for each load", i, len(line))
 		}
+	}
+
+	rig.stop()
+	o.parts, o.growth, o.sizing = false, false, true
+	o.ours, o.stock = filepath.Join(dir, "bin", "gateway"), filepath.Join(dir, "bin", "stock")
+	testSizing(t, o)
+}
+
+func testSizing(t *testing.T, o options) {
+	rig, err := startRig(o, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer rig.stop()
+	s, err := rig.size(io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.requests.Median <= 0 || s.cpu.Median <= 0 || s.freshCPU.Median <= 0 || s.tokens.Median <= 0 || s.idle.Median <= 0 ||
+		s.record <= 0 || len(s.ladder) != 1 || s.ladder[0].memory <= 0 {
+		t.Errorf("something was not measured:\n%s", s)
 	}
 }

@@ -16,10 +16,21 @@ const (
 
 var allParts = []string{audit, throttle, jwtAuth, translate}
 
-// caddyfile configures a gateway with these parts, in a folder that has the
-// credentials: caddyfile-examples/gateway.Caddyfile, with limits that no load reaches.
-// With no parts it is what stock Caddy runs.
-func caddyfile(dir, address, upstream string, parts []string) string {
+// gateway is what a Caddy is to be.
+type gateway struct {
+	home     string // the folder with its credentials
+	address  string
+	upstream string
+	parts    []string // none: stock Caddy
+	// remembers makes it go by X-Forwarded-For, and remember each client for an hour, up
+	// to more than a million; and answer knownPath with 204 behind nothing but ip_throttle.
+	remembers bool
+	oneCore   bool // it has the use of one processor core
+}
+
+// caddyfile configures it: as caddyfile-examples/gateway.Caddyfile does, with limits that
+// no load reaches. Caddy's own options are the same for stock Caddy.
+func (g gateway) caddyfile() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, `{
 	admin unix//%[1]s/admin.sock
@@ -29,10 +40,17 @@ func caddyfile(dir, address, upstream string, parts []string) string {
 			tls
 		}
 		protocols h1 h2
+		timeouts {
+			read_header 10s
+			read_body_idle 10s 1024
+			write_idle 60s
+		}
+`, g.home, g.address)
+	if g.remembers {
+		out.WriteString("\t\ttrusted_proxies static 127.0.0.0/8\n")
 	}
-	auto_https off
-`, dir, address)
-	if slices.Contains(parts, audit) {
+	out.WriteString("\t}\n\tauto_https off\n")
+	if slices.Contains(g.parts, audit) {
 		fmt.Fprintf(&out, `	log audit {
 		include http.handlers.audit_log
 		output audit_file %[1]s/audit.log {
@@ -43,9 +61,9 @@ func caddyfile(dir, address, upstream string, parts []string) string {
 	log default {
 		exclude http.handlers.audit_log
 	}
-`, dir)
+`, g.home)
 	}
-	_, port, _ := cutLast(address, ":")
+	_, port, _ := strings.Cut(g.address, ":")
 	fmt.Fprintf(&out, `}
 https://%[2]s:%[3]s {
 	bind 127.0.0.1
@@ -56,18 +74,46 @@ https://%[2]s:%[3]s {
 		}
 	}
 	route {
-`, dir, host, port)
+`, g.home, host, port)
+	if g.remembers && slices.Contains(g.parts, throttle) {
+		fmt.Fprintf(&out, "\t\troute %s {\n%s\t\trespond 204\n\t\t}\n", knownPath, g.part(throttle))
+	}
 	for _, part := range allParts {
-		if slices.Contains(parts, part) {
-			out.WriteString(strings.ReplaceAll(partConfigs[part], "{dir}", dir))
+		if slices.Contains(g.parts, part) {
+			out.WriteString(g.part(part))
 		}
 	}
-	fmt.Fprintf(&out, "\t\treverse_proxy %s\n\t}\n", upstream)
-	if len(parts) > 0 {
+	fmt.Fprintf(&out, "\t\treverse_proxy %s\n\t}\n", g.upstream)
+	if len(g.parts) > 0 {
 		out.WriteString("\thandle_errors {\n\t\topenai_error\n\t}\n")
 	}
 	out.WriteString("}\n")
 	return out.String()
+}
+
+func (g gateway) part(name string) string {
+	switch {
+	case name == throttle && g.remembers:
+		// the least rate there is: a client owes something for an hour after each request
+		return limits("1/h", 1_200_000)
+	case name == throttle:
+		return limits("1000000/s", 1_000_000)
+	default:
+		return strings.ReplaceAll(partConfigs[name], "{home}", g.home)
+	}
+}
+
+func limits(rate string, maxClients int) string {
+	return fmt.Sprintf(`		ip_throttle {
+			rate %s
+			burst 1000000
+			penalty 3 10m
+			penalty_window 15 10m
+			concurrency 100000
+			per_client 100000
+			max_clients %d
+		}
+`, rate, maxClients)
 }
 
 var partConfigs = map[string]string{
@@ -75,17 +121,8 @@ var partConfigs = map[string]string{
 		@stranger not remote_ip 127.0.0.0/8
 		error @stranger "address not on the allow-list" 403
 `,
-	throttle: `		ip_throttle {
-			rate 1000000/s
-			burst 1000000
-			penalty 3 10m
-			penalty_window 15 10m
-			concurrency 100000
-			per_client 100000
-		}
-`,
 	jwtAuth: `		jwt_auth {
-			secret {file.{dir}/jwt.key}
+			secret {file.{home}/jwt.key}
 			max_lifetime 5m
 		}
 `,

@@ -6,92 +6,85 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
-	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollamatest"
 )
 
-// client is one connection to a target. It does no more than it must: what it costs, the
-// target does not get.
-type client struct {
-	target *target
-	conn   net.Conn
-	reader *bufio.Reader
-	buffer []byte
+// client is a connection to a target, for one request at a time. It does no more than it
+// must: what it costs, the target does not get.
+type client interface {
+	// send sends the request and reads the answer's header. The body is to be read to its
+	// end, and closed.
+	send(r request, by sender) (status int, body io.ReadCloser, err error)
+	// reconnect goes on with a new connection.
+	reconnect() error
+	close()
 }
 
-func newClient(t *target) (*client, error) {
-	c := &client{target: t}
-	return c, c.reconnect()
-}
-
-func (c *client) reconnect() error {
-	if c.conn != nil {
-		_ = c.conn.Close()
+// newClient connects over HTTP/1.1, or over HTTP/2.
+func newClient(t *target, http2 bool) (client, error) {
+	if http2 {
+		return newHTTP2(t)
 	}
-	conn, err := c.target.dial()
-	if err != nil {
-		return fmt.Errorf("connecting to %s: %w", c.target.name, err)
-	}
-	c.conn, c.reader = conn, bufio.NewReaderSize(conn, 16<<10)
-	return nil
-}
-
-func (c *client) close() { _ = c.conn.Close() }
-
-// send sends the request and reads the answer's header. The body is to be read to its end.
-func (c *client) send(r request, token string) (*http.Response, error) {
-	c.buffer = r.appendTo(c.buffer[:0], token)
-	if _, err := c.conn.Write(c.buffer); err != nil {
-		return nil, err
-	}
-	resp, err := http.ReadResponse(c.reader, nil)
-	if err != nil {
-		return nil, err
-	}
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(resp.Body)
-		return nil, fmt.Errorf("%s answered %d: %s", c.target.name, resp.StatusCode, text)
-	}
-	return resp, nil
+	return newHTTP1(t)
 }
 
 // ask sends the request and reads the whole answer.
-func (c *client) ask(r request, token string) error {
-	resp, err := c.send(r, token)
+func ask(c client, r request, by sender) error {
+	status, body, err := c.send(r, by)
 	if err != nil {
 		return err
 	}
-	n, err := io.Copy(io.Discard, resp.Body)
-	if err == nil && n == 0 {
-		err = errors.New("an empty answer")
+	defer body.Close()
+	if status != r.status {
+		return refused(status, body)
+	}
+	n, err := io.Copy(io.Discard, body)
+	if err == nil && n < int64(r.least) {
+		err = fmt.Errorf("an answer of %d bytes is not complete", n)
 	}
 	return err
 }
 
+func refused(status int, body io.Reader) error {
+	text, _ := io.ReadAll(io.LimitReader(body, 4<<10))
+	return fmt.Errorf("the answer is %d: %s", status, text)
+}
+
 // stream sends the request and calls token with the time that each token of the answer
-// was sent at, until the answer ends.
-func (c *client) stream(r request, bearer string, token func(sent time.Time)) error {
-	resp, err := c.send(r, bearer)
+// was sent at. A stream that ends without having been complete is an error.
+func stream(c client, r request, by sender, token func(sent time.Time)) error {
+	status, body, err := c.send(r, by)
 	if err != nil {
 		return err
 	}
-	lines := bufio.NewReader(resp.Body)
+	defer body.Close()
+	if status != r.status {
+		return refused(status, body)
+	}
+	tokens, complete := 0, false
+	lines := bufio.NewReader(body)
 	for {
 		line, err := lines.ReadSlice('\n')
 		if errors.Is(err, io.EOF) {
-			return nil
+			break
 		}
 		if err != nil {
 			return err
 		}
 		if sent, ok := sentAt(line); ok {
+			tokens++
 			token(sent)
+		} else if bytes.HasPrefix(line, []byte("data: [DONE]")) {
+			complete = true
 		}
 	}
+	if !complete || tokens != r.tokens {
+		return fmt.Errorf("a stream of %d tokens, want %d and then [DONE]: %t", tokens, r.tokens, complete)
+	}
+	return nil
 }
 
 // sentAt reads when the upstream sent the token in this line, if there is one.

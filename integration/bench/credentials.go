@@ -11,7 +11,6 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
-	"strconv"
 	"time"
 
 	"github.com/golang-jwt/jwt/v5"
@@ -89,14 +88,15 @@ func newCertificate(ca *tls.Certificate, template *x509.Certificate) (*tls.Certi
 	return &tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key, Leaf: leaf}, err
 }
 
-// newTokens are n tokens that differ and are good for the next five minutes.
+// newTokens are n tokens that differ, from each other and from all before, and are good
+// for the next five minutes.
 func newTokens(n int) ([]string, error) {
 	tokens := make([]string, n)
 	now := time.Now()
 	for i := range tokens {
 		var err error
 		tokens[i], err = jwt.NewWithClaims(jwt.SigningMethodHS256, jwt.MapClaims{
-			"sub": "bench", "iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "jti": strconv.Itoa(i),
+			"sub": "bench", "iat": now.Unix(), "exp": now.Add(5 * time.Minute).Unix(), "jti": rand.Text(),
 		}).SignedString([]byte(jwtSecret))
 		if err != nil {
 			return nil, err

@@ -18,17 +18,15 @@ package main
 import (
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollamatest"
 )
 
 // options of a run.
@@ -40,6 +38,8 @@ type options struct {
 	loads     []float64
 	parts     bool
 	same      bool
+	growth    bool
+	sizing    bool
 	only      string
 	ours      string
 	stock     string
@@ -47,8 +47,10 @@ type options struct {
 }
 
 func main() {
-	if len(os.Args) == 4 && os.Args[1] == upstreamCommand {
-		exit(serveUpstream(os.Args[2], os.Args[3]))
+	// what the rig itself costs, its targets do not get: it has memory to spare
+	debug.SetGCPercent(800)
+	if len(os.Args) > 2 && os.Args[1] == upstreamCommand {
+		exit(serveUpstream(os.Args[2], os.Args[3:]))
 	}
 	var o options
 	var loads string
@@ -59,6 +61,8 @@ func main() {
 	flag.StringVar(&loads, "loads", "0.1,0.3,0.5,0.7", "the open loop's rates, as parts of what stock Caddy can do")
 	flag.BoolVar(&o.parts, "parts", true, "also with each part of the gateway left out")
 	flag.BoolVar(&o.same, "same", false, "also stock Caddy a second time, to see what the rig can tell apart")
+	flag.BoolVar(&o.growth, "growth", false, "also from 1 to 1,000,000 known clients, and from 1 to 2,000 streams: two to five minutes more")
+	flag.BoolVar(&o.sizing, "sizing", false, "instead, what one processor core carries, as the README's table")
 	flag.StringVar(&o.only, "only", "", "only scenarios whose name contains this")
 	flag.StringVar(&o.ours, "ours", "", "the gateway's binary, if it is not to be built")
 	flag.StringVar(&o.stock, "stock", "", "stock Caddy's binary, if it is not to be built")
@@ -103,9 +107,14 @@ func bench(o options) error {
 	defer rig.stop()
 	done := make(chan error, 1)
 	var rep *report
+	var sizes *sizing
 	go func() {
 		var err error
-		rep, err = rig.measure(os.Stderr)
+		if o.sizing {
+			sizes, err = rig.size(os.Stderr)
+		} else {
+			rep, err = rig.measure(os.Stderr)
+		}
 		done <- err
 	}()
 	select {
@@ -116,27 +125,12 @@ func bench(o options) error {
 	if err != nil {
 		return err
 	}
+	if o.sizing {
+		fmt.Print(sizes)
+		return nil
+	}
 	fmt.Print(rep)
 	return rep.write(o.json, o.svg)
-}
-
-// upstreamCommand makes this program the upstream, so that it is a process of its own.
-const upstreamCommand = "upstream"
-
-func serveUpstream(address, interval string) error {
-	pace, err := time.ParseDuration(interval)
-	if err != nil {
-		return err
-	}
-	listener, err := net.Listen("tcp", address)
-	if err != nil {
-		return err
-	}
-	return ollamatest.NewFast(
-		ollamatest.FastModel{Name: objectModel, Tokens: 40},
-		ollamatest.FastModel{Name: burstModel, Tokens: 256},
-		ollamatest.FastModel{Name: heldModel, Tokens: 100_000, Interval: pace},
-	).Serve(listener)
 }
 
 // build makes a binary of a package of this module, if none is given.

@@ -8,48 +8,50 @@ import (
 	"time"
 )
 
-// tickLength is the unit of /proc/<pid>/stat: USER_HZ is 100 on all Linux that Go runs on.
-const tickLength = 10 * time.Millisecond
-
-// usage is what the operating system has booked on a process.
-type usage struct {
-	cpu      time.Duration // user and system, of all threads
-	resident int64         // bytes
-}
-
-// usageOf needs Linux.
-func usageOf(pid int) (usage, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+// residentOf is how many bytes of memory a process has. It needs Linux.
+func residentOf(pid int) (int64, error) {
+	statm, err := os.ReadFile(fmt.Sprintf("/proc/%d/statm", pid))
 	if err != nil {
-		return usage{}, fmt.Errorf("what a process costs is read from Linux's /proc: %w", err)
+		return 0, err
 	}
-	return parseStat(string(stat), int64(os.Getpagesize()))
+	return parseStatm(string(statm), int64(os.Getpagesize()))
 }
 
-// parseStat reads /proc/<pid>/stat (proc_pid_stat(5)): utime and stime are fields 14
-// and 15, rss is 24. The second, the program's name, may hold spaces and parentheses.
-func parseStat(stat string, pageSize int64) (usage, error) {
-	_, rest, found := cutLast(stat, ") ")
-	fields := strings.Fields(rest)
-	if !found || len(fields) < 22 {
-		return usage{}, fmt.Errorf("%q is no line of /proc/<pid>/stat", stat)
+// parseStatm reads /proc/<pid>/statm (proc_pid_statm(5)), whose second field is the
+// number of resident pages.
+func parseStatm(statm string, pageSize int64) (int64, error) {
+	fields := strings.Fields(statm)
+	if len(fields) < 2 {
+		return 0, fmt.Errorf("%q is not what /proc/<pid>/statm has", statm)
 	}
-	var n [3]int64
-	for i, field := range []int{14, 15, 24} {
-		var err error
-		if n[i], err = strconv.ParseInt(fields[field-3], 10, 64); err != nil {
-			return usage{}, fmt.Errorf("field %d of /proc/<pid>/stat: %w", field, err)
+	pages, err := strconv.ParseInt(fields[1], 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("resident pages in /proc/<pid>/statm: %w", err)
+	}
+	return pages * pageSize, nil
+}
+
+// machineBusy is how long all processors together were not idle since the machine
+// started, or 0 where there is no /proc.
+func machineBusy() time.Duration {
+	stat, _ := os.ReadFile("/proc/stat")
+	return parseMachineStat(string(stat))
+}
+
+// parseMachineStat adds up the first line of /proc/stat (proc_stat(5)): user, nice,
+// system, not idle, not iowait, irq, softirq, steal. What guests had is in user already.
+func parseMachineStat(stat string) (busy time.Duration) {
+	// USER_HZ is 100 on all Linux that Go runs on
+	const tick = 10 * time.Millisecond
+	line, _, _ := strings.Cut(stat, "\n")
+	for i, field := range strings.Fields(line) {
+		switch i {
+		case 1, 2, 3, 6, 7, 8:
+			n, _ := strconv.ParseInt(field, 10, 64)
+			busy += time.Duration(n) * tick
 		}
 	}
-	return usage{cpu: time.Duration(n[0]+n[1]) * tickLength, resident: n[2] * pageSize}, nil
-}
-
-func cutLast(s, sep string) (before, after string, found bool) {
-	i := strings.LastIndex(s, sep)
-	if i < 0 {
-		return s, "", false
-	}
-	return s[:i], s[i+len(sep):], true
+	return busy
 }
 
 // loadAverage is that of the last minute, or nothing where there is no /proc.

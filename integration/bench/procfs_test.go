@@ -1,29 +1,58 @@
 package main
 
 import (
-	"strings"
+	"os"
 	"testing"
 	"time"
 )
 
-func TestParseStat(t *testing.T) {
-	const after = "S 1 1 1 0 -1 4194560 2 0 0 0 150 25 7 7 20 0 12 0 99 123456789 1000 18446744073709551615 1 1 0"
+func TestParseStatm(t *testing.T) {
 	for name, c := range map[string]struct {
-		stat string
-		want usage
-		ok   bool
+		statm string
+		want  int64
+		ok    bool
 	}{
-		"user and system time and resident pages":        {"7 (caddy) " + after, usage{1750 * time.Millisecond, 4096000}, true},
-		"a name with spaces and parentheses is no field": {"7 (a) b (c) " + after, usage{1750 * time.Millisecond, 4096000}, true},
-		"a line that is cut short is refused":            {"7 (caddy) S 1 1", usage{}, false},
-		"words in place of numbers are refused":          {"7 (caddy) " + strings.Replace(after, "150", "some", 1), usage{}, false},
-		"nothing is refused":                             {"", usage{}, false},
+		"the second field is resident pages": {"30000 1000 800 20 0 5000 0\n", 4096000, true},
+		"a line that is cut short":           {"30000", 0, false},
+		"a word in place of a number":        {"30000 some 800", 0, false},
+		"nothing":                            {"", 0, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := parseStat(c.stat, 4096)
+			got, err := parseStatm(c.statm, 4096)
 			if got != c.want || (err == nil) != c.ok {
-				t.Errorf("%+v, %v, want %+v", got, err, c.want)
+				t.Errorf("%d, %v, want %d", got, err, c.want)
 			}
 		})
+	}
+}
+
+func TestParseMachineStat(t *testing.T) {
+	for name, c := range map[string]struct {
+		stat string
+		want time.Duration
+	}{
+		"all but idle and iowait, and no guest twice": {"cpu  1 2 4 1000 2000 8 16 32 5000 6000\ncpu0 9 9 9 9 9 9 9 9 9 9\n", 630 * time.Millisecond},
+		"nothing where there is no such file":         {"", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := parseMachineStat(c.stat); got != c.want {
+				t.Errorf("%v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestProcessorTimeIsThatOfTheProcess(t *testing.T) {
+	before, err := cpuTime(os.Getpid())
+	if err != nil {
+		t.Skip(err)
+	}
+	for now := before; now < before+time.Millisecond; { // ends only if the clock goes on by work
+		if now, err = cpuTime(os.Getpid()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := cpuTime(1 << 22); err == nil { // more than Linux's highest
+		t.Error("a process that there is not has had processor time")
 	}
 }

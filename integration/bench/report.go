@@ -17,7 +17,8 @@ type report struct {
 	Cores      int       `json:"cores"`
 	LoadBefore string    `json:"load_average_before"`
 	LoadAfter  string    `json:"load_average_after"`
-	Duration   string    `json:"duration"` // of each turn
+	Others     float64   `json:"others"`   // part of the processors that went to all else
+	Duration   string    `json:"duration"` // of each target in each round
 	Rounds     int       `json:"rounds"`
 
 	Rows  []row  `json:"summary"`
@@ -36,7 +37,9 @@ func (r *report) String() string {
 	var out strings.Builder
 	fmt.Fprintf(&out, "\nCaddy %s, %s, %d cores, load average %s before and %s after, %d rounds of %s\n",
 		r.Caddy, r.Go, r.Cores, r.LoadBefore, r.LoadAfter, r.Rounds, r.Duration)
+	fmt.Fprintf(&out, "other programs had %.0f %% of the processors\n", 100*r.Others)
 	out.WriteString(table(r.Rows))
+	out.WriteString(goals(r.Rows))
 	return out.String()
 }
 

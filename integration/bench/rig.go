@@ -3,23 +3,26 @@ package main
 import (
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 )
 
 // rig is all that is measured, running.
 type rig struct {
-	options options
-	caddy   string    // stock Caddy's version
-	targets []*target // the bare upstream and stock Caddy first
+	options  options
+	caddy    string    // stock Caddy's version
+	targets  []*target // the bare upstream first
+	leavings *leavings
 }
 
-// The gateway with everything on, and stock Caddy once more.
+// The gateway with everything on, stock Caddy once more, and for sizing a gateway that
+// does nothing but remember clients.
 const (
-	ours      = "gateway"
-	stockSame = "stock again"
+	ours       = "gateway"
+	stockSame  = "stock again"
+	rememberer = "gateway with clients"
 )
 
 func startRig(o options, dir string) (*rig, error) {
@@ -46,28 +49,24 @@ func (r *rig) start(dir string) error {
 		return fmt.Errorf("%s version: %w", stockBinary, err)
 	}
 	r.caddy, _, _ = strings.Cut(string(version), " ")
-	self, err := os.Executable()
+	upstream, err := r.startUpstream(o)
 	if err != nil {
 		return err
 	}
-	address, err := freeAddress()
-	if err != nil {
-		return err
-	}
-	interval := time.Duration(float64(time.Second) / o.tokenRate)
-	upstream, err := start(bare, address, exec.Command(self, upstreamCommand, address, interval.String()))
-	if err != nil {
-		return err
-	}
-	r.targets = append(r.targets, upstream)
 	add := func(name, binary string, parts []string) {
 		if err != nil {
 			return
 		}
+		g := gateway{upstream: upstream.address, parts: parts, remembers: o.growth || name == rememberer, oneCore: o.sizing}
 		var t *target
-		if t, err = startGateway(name, binary, dir, address, parts); err == nil {
+		if t, err = startGateway(name, binary, dir, g); err == nil {
 			r.targets = append(r.targets, t)
 		}
+	}
+	if o.sizing {
+		add(ours, ourBinary, allParts)
+		add(rememberer, ourBinary, allParts)
+		return err
 	}
 	add(stock, stockBinary, nil)
 	add(ours, ourBinary, allParts)
@@ -89,30 +88,45 @@ func (r *rig) stop() {
 }
 
 // names of the targets of a scenario.
-func (r *rig) names(parts bool) (names []string) {
+func (r *rig) names(s scenario) (names []string) {
 	for _, t := range r.targets {
-		if parts || !strings.HasPrefix(t.name, "without ") {
-			names = append(names, t.name)
+		leftOut := strings.HasPrefix(t.name, "without ") && !s.parts || t.name == bare && s.http2
+		if leftOut || r.options.sizing && t.name != ours {
+			continue
 		}
+		names = append(names, t.name)
 	}
 	return names
 }
 
 func (r *rig) target(name string) *target {
-	for _, t := range r.targets {
-		if t.name == name {
-			return t
-		}
-	}
-	return nil
+	i := slices.IndexFunc(r.targets, func(t *target) bool { return t.name == name })
+	return r.targets[i]
 }
 
 // measure runs all scenarios. It says on progress what it is at.
 func (r *rig) measure(progress io.Writer) (*report, error) {
 	rep := newReport(r.options, r.caddy)
+	before, err := r.busy()
+	if err != nil {
+		return nil, err
+	}
+	if err := r.runAll(rep, progress); err != nil {
+		return nil, err
+	}
+	after, err := r.busy()
+	if err != nil {
+		return nil, err
+	}
+	rep.Others = others(before, after, rep.Cores)
+	rep.LoadAfter = loadAverage()
+	return rep, nil
+}
+
+func (r *rig) runAll(rep *report, progress io.Writer) error {
 	for _, s := range scenarios(r.options) {
 		if err := r.run(s, rep, progress); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	most := spreadOf(byRound(valuesOf(requestsPerSecond, saturation, stock, rep.Cells)))
@@ -121,47 +135,62 @@ func (r *rig) measure(progress io.Writer) (*report, error) {
 			break // -only left the saturation out
 		}
 		if err := r.run(openLoopAt(r.options, load*most.Median), rep, progress); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	rep.LoadAfter = loadAverage()
-	return rep, nil
-}
-
-// run lets the targets take turns in a scenario.
-func (r *rig) run(s scenario, rep *report, progress io.Writer) error {
-	if !strings.Contains(s.name, r.options.only) {
-		return nil
+	if r.options.growth {
+		return r.grow(rep, progress)
 	}
-	fmt.Fprintln(progress, "measuring:", s.name)
-	names := r.names(s.parts)
-	var cells []cell
-	for _, turn := range schedule(names, r.options.rounds) {
-		c, err := r.turn(s, turn)
-		if err != nil {
-			return fmt.Errorf("%s, %s: %w", s.name, turn.target, err)
-		}
-		cells = append(cells, c)
-	}
-	rep.Cells = append(rep.Cells, cells...)
-	rep.Rows = append(rep.Rows, summarize(s.name, names, s.measures, cells)...)
 	return nil
 }
 
-// tokensAtOnce is how many tokens are minted for one turn.
-const tokensAtOnce = 5000
+func (r *rig) wants(s scenario) bool { return strings.Contains(s.name, r.options.only) }
 
-func (r *rig) turn(s scenario, turn turn) (cell, error) {
-	tokens, err := newTokens(tokensAtOnce)
-	if err != nil {
-		return cell{}, err
+// run lets the targets take turns in a scenario, if it is among those that are wanted.
+func (r *rig) run(s scenario, rep *report, progress io.Writer) error {
+	if !r.wants(s) {
+		return nil
 	}
-	session, err := openSession(r.target(turn.target), s.request, tokens, s.connections)
-	if err != nil {
-		return cell{}, err
+	fmt.Fprintln(progress, "measuring:", s.name)
+	names := r.names(s)
+	for round := range r.options.rounds {
+		cells, err := r.round(s, names, round)
+		if err != nil {
+			return fmt.Errorf("%s, %w", s.name, err)
+		}
+		rep.Cells = append(rep.Cells, cells...)
 	}
-	defer session.close()
-	c, err := s.run(session)
-	c.Scenario, c.Round = s.name, turn.round
-	return c, err
+	rep.Rows = append(rep.Rows, summarize(s.name, names, s.measures, rep.Cells)...)
+	return nil
+}
+
+// round has a cell for each target.
+func (r *rig) round(s scenario, names []string, round int) ([]cell, error) {
+	sessions, samples := make(map[string]*session), make(map[string]*sample)
+	defer func() {
+		for _, session := range sessions {
+			session.close()
+		}
+	}()
+	for _, name := range names {
+		session, err := r.openSession(r.target(name), s)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		sessions[name], samples[name] = session, new(sample)
+	}
+	for _, name := range schedule(names, s.turns, round) {
+		r.target(name).settle()
+		turn, err := s.load(sessions[name], s.duration/time.Duration(s.turns))
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		samples[name].add(turn)
+		r.target(name).settle()
+	}
+	var cells []cell
+	for _, name := range names {
+		cells = append(cells, samples[name].cell(s.name, name, round))
+	}
+	return cells, nil
 }

@@ -10,67 +10,104 @@ type scenario struct {
 	name        string
 	request     request
 	connections int
-	run         func(*session) (cell, error)
-	measures    []measure
-	parts       bool // also with each part left out
+	load        load
+	duration    time.Duration // of each target in each round
+	// turns is how many the duration is made of: many short ones let what else the
+	// machine does meet all targets alike.
+	turns    int
+	measures []measure
+	parts    bool // also with each part left out
+	http2    bool // which the bare upstream does not speak
 }
 
-var (
-	addedP50   = measure{"added latency p50", latencyP50, true, "µs"}
-	addedP99   = measure{"added latency p99", latencyP99, true, "µs"}
-	p50        = measure{"latency p50", latencyP50, false, "µs"}
-	p99        = measure{"latency p99", latencyP99, false, "µs"}
-	throughput = measure{"requests", requestsPerSecond, false, "1/s"}
-	cpuRequest = measure{"CPU a request", cpuPerRequest, false, "µs"}
-	cpuToken   = measure{"CPU a token", cpuPerToken, false, "µs"}
-	perRequest = measure{"allocations a request", allocsPerRequest, false, "1"}
-	perToken   = measure{"allocations a token", allocsPerToken, false, "1"}
-	addedFirst = measure{"added time to first token p50", firstP50, true, "µs"}
-	first99    = measure{"time to first token p99", firstP99, false, "µs"}
-	delay50    = measure{"delay of a token p50", tokenP50, false, "µs"}
-	delay99    = measure{"delay of a token p99", tokenP99, false, "µs"}
-	tokenRate  = measure{"tokens", tokensPerSecond, false, "1/s"}
-	memory     = measure{"resident memory", residentMiB, false, "MiB"}
+// Scenarios that others ask for by name. Saturation says what a target can do at most.
+const (
+	idling           = "idle"
+	saturation       = "64 connections"
+	freshConnections = "8 clients, a new connection for each request"
+	bursts           = "32 streams without delay"
 )
+
+// manyTurns is for what one connection does, which needs no time to get going.
+const manyTurns = 10
 
 // scenarios that are always run. The open loop depends on what they find.
 func scenarios(o options) []scenario {
-	short := newRequest(objectModel, false, 100)
-	closed := func(s *session) (cell, error) { return s.closedLoop(o.duration, false) }
-	fresh := func(s *session) (cell, error) { return s.closedLoop(o.duration, true) }
-	streams := func(s *session) (cell, error) { return s.streams(o.duration) }
-	burst := newRequest(burstModel, true, 100)
+	short := chat(objectModel, 100)
+	burst := chatStream(burstModel, burstTokens)
+	long := max(o.duration, 2*heldInterval(o)) // streams that are held have something to say
 	return []scenario{
-		{"idle", short, 1, idle, []measure{memory}, false},
-		{"1 connection", short, 1, closed, []measure{p50, addedP50, addedP99, cpuRequest, perRequest}, false},
-		{saturation, short, 64, closed, []measure{throughput, p50, p99, cpuRequest, perRequest}, true},
-		{"1 connection, prompt of 100 kB", newRequest(objectModel, false, 100_000), 1, closed, []measure{addedP50, addedP99, cpuRequest}, false},
-		{"8 clients, a new connection for each request", short, 8, fresh, []measure{throughput, p50, cpuRequest}, false},
-		{"1 stream without delay", burst, 1, streams, []measure{addedFirst, first99, cpuToken}, false},
-		{"32 streams without delay", burst, 32, streams, []measure{tokenRate, cpuToken, perToken}, true},
-		{fmt.Sprintf("%d streams held, each %g tokens/s", o.streams, o.tokenRate), newRequest(heldModel, true, 100), o.streams,
-			func(s *session) (cell, error) { return s.held(max(o.duration, time.Second)) },
-			[]measure{cpuToken, delay50, delay99, perToken, memory}, false},
+		{
+			name: idling, request: short, connections: 1, load: idle, turns: 1,
+			measures: []measure{memory.to(goal{most: 60, unit: "MiB"})},
+		},
+		{
+			name: "1 connection", request: short, connections: 1, load: closedLoop, duration: o.duration, turns: manyTurns,
+			measures: []measure{p50, addedP50.to(atMost(1.25)), addedP99, cpuRequest, perRequest},
+		},
+		{
+			name: saturation, request: short, connections: 64, load: closedLoop, duration: o.duration, turns: 2, parts: true,
+			measures: []measure{throughput.to(atLeast(0.80)), p50, p99, cpuRequest.to(atMost(1.30)), rigRequest, perRequest},
+		},
+		{
+			name: saturation + ", HTTP/2", request: short, connections: 64, load: closedLoop, duration: o.duration, turns: 2, http2: true,
+			measures: []measure{throughput, p50, p99, cpuRequest, perRequest},
+		},
+		{
+			name: "1 connection, prompt of 100 kB", request: chat(objectModel, 100_000), connections: 1, load: closedLoop, duration: o.duration, turns: manyTurns,
+			measures: []measure{addedP50.to(atMost(1.60)), addedP99, cpuRequest, perRequest},
+		},
+		{
+			name: freshConnections, request: short, connections: 8, load: freshLoop, duration: o.duration, turns: 2,
+			measures: []measure{throughput, p50, cpuRequest.to(atMost(1.25)), perRequest},
+		},
+		{
+			name: "1 short stream after another", request: chatStream(briefModel, briefTokens), connections: 1, load: streams, duration: o.duration, turns: manyTurns,
+			measures: []measure{addedFirst.to(atMost(1.15)), first99},
+		},
+		{
+			name: "1 stream without delay", request: burst, connections: 1, load: streams, duration: o.duration, turns: 2,
+			measures: []measure{tokenRate, cpuToken},
+		},
+		{
+			name: bursts, request: burst, connections: 32, load: streams, duration: o.duration, turns: 2, parts: true,
+			measures: []measure{tokenRate, cpuToken.to(atMost(1.30)), perToken},
+		},
+		holding(o.streams, heldInterval(o), long, false, cpuToken.to(atMost(1.15)), delay50, delay99.to(atMost(2)), perToken, memory.to(atMost(1.25))),
+		holding(o.streams, heldInterval(o), long, true, cpuToken, delay50, delay99, perToken, memory),
+		clientLeaves("a client leaves its stream", chatStream(leaveModel, 1), o),
+		clientLeaves("a client leaves that waits for a whole answer", chat(leaveModel, 100), o),
 	}
 }
 
-// saturation is the scenario that says what a target can do at most.
-const saturation = "64 connections"
+func heldInterval(o options) time.Duration {
+	return time.Duration(float64(time.Second) / o.tokenRate)
+}
+
+// holding is the scenario of so many streams that live on.
+func holding(n int, interval, duration time.Duration, http2 bool, measures ...measure) scenario {
+	s := scenario{
+		name:    fmt.Sprintf("%d streams held, each %.4g tokens/s", n, float64(time.Second)/float64(interval)),
+		request: chatStream(heldModel(interval), 0), connections: n, load: held, duration: duration, turns: 1,
+		measures: measures, http2: http2,
+	}
+	if http2 {
+		s.name += ", HTTP/2"
+	}
+	return s
+}
+
+func clientLeaves(name string, r request, o options) scenario {
+	return scenario{
+		name: name, request: r, connections: 1, load: leaving, duration: o.duration, turns: 2,
+		measures: []measure{left50, left99.to(goal{most: 20, unit: "ms"})},
+	}
+}
 
 // openLoopAt is the scenario of a rate.
 func openLoopAt(o options, rate float64) scenario {
 	return scenario{
-		name: fmt.Sprintf("open loop, %.0f requests/s", rate), request: newRequest(objectModel, false, 100), connections: 64,
-		run:      func(s *session) (cell, error) { return s.openLoop(o.duration, rate) },
-		measures: []measure{addedP50, addedP99, cpuRequest},
+		name: fmt.Sprintf("open loop, %.0f requests/s", rate), request: chat(objectModel, 100), connections: 64,
+		load: openLoop(rate), duration: o.duration, turns: 2, measures: []measure{addedP50, addedP99, cpuRequest},
 	}
-}
-
-// idle measures what is there before there was any load to speak of.
-func idle(s *session) (cell, error) {
-	if err := s.begin(); err != nil {
-		return cell{}, err
-	}
-	err := s.end()
-	return s.cell(), err
 }

@@ -1,18 +1,12 @@
 package main
 
-// turn is one measurement of a scenario.
-type turn struct {
-	round  int
-	target string
-}
-
-// schedule lets the targets take turns, A B A B, so that what else the machine does
-// meets all of them.
-func schedule(targets []string, rounds int) (turns []turn) {
-	for round := range rounds {
-		for _, target := range targets {
-			turns = append(turns, turn{round, target})
+// schedule is in which order the targets take their turns in a round: A B C, B C A, and
+// so on, so that none always has the same one before it.
+func schedule(targets []string, turns, round int) (order []string) {
+	for turn := range turns {
+		for i := range targets {
+			order = append(order, targets[(i+turn+round)%len(targets)])
 		}
 	}
-	return turns
+	return order
 }

@@ -1,22 +1,24 @@
 package main
 
 import (
-	"reflect"
+	"slices"
 	"testing"
 )
 
 func TestTargetsTakeTurns(t *testing.T) {
 	for name, c := range map[string]struct {
-		targets []string
-		rounds  int
-		want    []turn
+		targets      []string
+		turns, round int
+		want         []string
 	}{
-		"two targets alternate":     {[]string{"A", "B"}, 2, []turn{{0, "A"}, {0, "B"}, {1, "A"}, {1, "B"}}},
-		"one target has all turns":  {[]string{"A"}, 2, []turn{{0, "A"}, {1, "A"}}},
-		"without rounds no one has": {[]string{"A"}, 0, nil},
+		"all of them before any has its second":      {[]string{"A", "B"}, 3, 0, []string{"A", "B", "B", "A", "A", "B"}},
+		"each is first, and after each other, alike": {[]string{"A", "B", "C"}, 3, 0, []string{"A", "B", "C", "B", "C", "A", "C", "A", "B"}},
+		"the next round begins with the next":        {[]string{"A", "B", "C"}, 1, 1, []string{"B", "C", "A"}},
+		"one target has all turns":                   {[]string{"A"}, 2, 0, []string{"A", "A"}},
+		"without turns no one has":                   {[]string{"A"}, 0, 0, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := schedule(c.targets, c.rounds); !reflect.DeepEqual(got, c.want) {
+			if got := schedule(c.targets, c.turns, c.round); !slices.Equal(got, c.want) {
 				t.Errorf("%v, want %v", got, c.want)
 			}
 		})

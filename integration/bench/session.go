@@ -2,43 +2,55 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// session is a number of connections to a target and what is asked over them. The loops
-// of it measure between begin and end.
+// session is a number of connections to a target and what is asked over them.
 type session struct {
-	target  *target
-	request request
-	tokens  []string // of JWT; each request takes the next
-	next    atomic.Int64
-	clients []*client
-
-	began, ended time.Time
-	before       books
-	after        books
+	target, upstream *target
+	leavings         *leavings
+	request          request
+	tokens           []string // of JWT; each request takes the next
+	next             atomic.Int64
+	clients          []client
+	closed           bool
+	// measuring is true in a turn, between its two looks at the books.
+	measuring atomic.Bool
+	// done counts answers, or of streams their tokens, whether they are measured or not.
+	done atomic.Int64
 }
 
 // openSession opens the connections, and asks once for something short over each, so
 // that all is warm.
-func openSession(t *target, r request, tokens []string, connections int) (*session, error) {
-	s := &session{target: t, request: r, tokens: tokens, clients: make([]*client, connections)}
-	warm := newRequest(objectModel, false, 100)
-	err := s.each(func(i int) (err error) {
-		if s.clients[i], err = newClient(t); err != nil {
-			return err
-		}
-		return s.clients[i].ask(warm, s.token())
-	})
+func (r *rig) openSession(t *target, s scenario) (*session, error) {
+	tokens, err := newTokens(tokensAtOnce)
 	if err != nil {
-		s.close()
 		return nil, err
 	}
-	return s, nil
+	session := &session{target: t, upstream: r.targets[0], leavings: r.leavings, request: s.request, tokens: tokens, clients: make([]client, s.connections)}
+	warm := chat(objectModel, 100).as(s.request.clients)
+	err = session.each(func(i int) error {
+		c, err := newClient(t, s.http2)
+		if err != nil {
+			return err
+		}
+		session.clients[i] = c
+		return ask(c, warm, session.sender(warm))
+	})
+	if err != nil {
+		session.close()
+		return nil, err
+	}
+	return session, nil
 }
+
+// tokensAtOnce is how many tokens are minted for a session.
+const tokensAtOnce = 5000
 
 // each does something for all connections at once.
 func (s *session) each(do func(i int) error) error {
@@ -57,179 +69,162 @@ func (s *session) each(do func(i int) error) error {
 
 func (s *session) close() {
 	for _, c := range s.clients {
-		if c != nil {
+		if c != nil && !s.closed {
 			c.close()
 		}
 	}
+	s.closed = true
 }
 
-func (s *session) token() string {
-	return s.tokens[int(s.next.Add(1))%len(s.tokens)]
+// sender is who sends the next request: with a token that was not used for long, as
+// each of the request's clients in turn, in no order that a table could like.
+func (s *session) sender(r request) sender {
+	n := int(s.next.Add(1))
+	by := sender{token: s.tokens[n%len(s.tokens)]}
+	if r.clients > 0 {
+		const prime = 7_368_787
+		by.from = address(n * prime % r.clients)
+	}
+	return by
 }
 
-func (s *session) begin() (err error) {
-	s.before, err = s.target.books()
-	s.began = time.Now()
-	return err
+// books is what has been booked so far.
+type books struct {
+	at                    time.Time
+	cpu, driver, upstream time.Duration
+	done                  float64
+	allocs                float64
+	doneAtAllocs          float64 // what was done when they were counted
 }
 
-func (s *session) end() (err error) {
-	s.ended = time.Now()
-	s.after, err = s.target.books()
-	return err
+// look reads the books. What it costs the target to count its allocations is not part of
+// the turn's processor time: they are counted before a turn begins, and after it ended.
+func (s *session) look(countFirst bool) (b books, err error) {
+	count := func() {
+		var countErr error
+		before := s.done.Load()
+		b.allocs, countErr = s.target.allocations()
+		b.doneAtAllocs = float64(before+s.done.Load()) / 2
+		err = errors.Join(err, countErr)
+	}
+	if countFirst {
+		count()
+	}
+	b.at, b.done = time.Now(), float64(s.done.Load())
+	for _, of := range []struct {
+		pid  int
+		time *time.Duration
+	}{{s.target.pid(), &b.cpu}, {os.Getpid(), &b.driver}, {s.upstream.pid(), &b.upstream}} {
+		var readErr error
+		*of.time, readErr = cpuTime(of.pid)
+		err = errors.Join(err, readErr)
+	}
+	if !countFirst {
+		count()
+	}
+	return b, err
 }
 
-// cell has what was booked between begin and end.
-func (s *session) cell() cell {
-	return cell{
-		Target:   s.target.name,
-		Seconds:  s.ended.Sub(s.began).Seconds(),
-		CPU:      (s.after.cpu - s.before.cpu).Seconds(),
-		Allocs:   s.after.allocs - s.before.allocs,
-		Resident: float64(s.after.resident),
+// measure is what was booked while during lasted.
+func (s *session) measure(during func() error) (sample, error) {
+	before, err := s.look(true)
+	if err != nil {
+		return sample{}, err
+	}
+	s.measuring.Store(true)
+	err = during()
+	s.measuring.Store(false)
+	after, lookErr := s.look(false)
+	resident, residentErr := residentOf(s.target.pid())
+	if err := errors.Join(err, lookErr, residentErr); err != nil {
+		return sample{}, err
+	}
+	return sample{
+		window: after.at.Sub(before.at),
+		cpu:    after.cpu - before.cpu, driver: after.driver - before.driver, upstream: after.upstream - before.upstream,
+		// more was done between the two counts than in the window: the target went on meanwhile
+		allocs:   (after.allocs - before.allocs - s.target.countCost) * per(after.done-before.done, after.doneAtAllocs-before.doneAtAllocs),
+		resident: resident,
+	}, nil
+}
+
+// worker is a connection at work, and what it has measured.
+type worker struct {
+	session *session
+	client  client
+	atWork  func() // it has something to show
+	seen    func() // something was measured
+	sample  sample
+}
+
+// begin is when a request begins, and who sends it.
+func (w *worker) begin() (time.Time, sender) { return time.Now(), w.session.sender(w.session.request) }
+
+// answered books an answer, which began then.
+func (w *worker) answered(began time.Time) {
+	w.session.done.Add(1)
+	w.latency(began)
+}
+
+func (w *worker) latency(began time.Time) {
+	w.atWork()
+	if w.session.measuring.Load() {
+		w.sample.latencies = append(w.sample.latencies, time.Since(began))
+		w.seen()
 	}
 }
 
-// closedLoop asks over each connection as soon as the answer before is there. With
-// fresh, each request has a connection of its own.
-func (s *session) closedLoop(duration time.Duration, fresh bool) (cell, error) {
-	if err := s.begin(); err != nil {
-		return cell{}, err
+// loop lets each connection do its work again and again, measures for so long from when
+// all are at work, or until there is something to measure, and lets what is in flight
+// end; or leaves it, if it is to.
+func (s *session) loop(duration time.Duration, leave bool, work func(w *worker) error) (sample, error) {
+	var stopped atomic.Bool
+	var warm sync.WaitGroup
+	something := make(chan struct{})
+	seen := sync.OnceFunc(func() { close(something) })
+	workers := make([]*worker, len(s.clients))
+	for i, c := range s.clients {
+		warm.Add(1)
+		workers[i] = &worker{session: s, client: c, atWork: sync.OnceFunc(warm.Done), seen: seen}
 	}
-	latencies := make([][]time.Duration, len(s.clients))
-	end := s.began.Add(duration)
-	err := s.each(func(i int) error {
-		for now := time.Now(); now.Before(end); now = time.Now() {
-			if fresh {
-				if err := s.clients[i].reconnect(); err != nil {
-					return err
-				}
-			}
-			if err := s.clients[i].ask(s.request, s.token()); err != nil {
-				return err
-			}
-			latencies[i] = append(latencies[i], time.Since(now))
-		}
-		return nil
-	})
-	if err := errors.Join(err, s.end()); err != nil {
-		return cell{}, err
-	}
-	c := s.cell()
-	c.setLatencies(slices.Concat(latencies...))
-	return c, nil
-}
-
-// openLoop asks at a rate, whatever the answers are like. A request whose connections
-// are all busy waits for one, and its latency counts from when it was due.
-func (s *session) openLoop(duration time.Duration, rate float64) (cell, error) {
-	if err := s.begin(); err != nil {
-		return cell{}, err
-	}
-	n := int(rate * duration.Seconds())
-	due := make(chan time.Time, n)
-	go func() {
-		defer close(due)
-		for i := range n {
-			at := s.began.Add(time.Duration(float64(i) / rate * float64(time.Second)))
-			time.Sleep(time.Until(at))
-			due <- at
-		}
-	}()
-	latencies := make([][]time.Duration, len(s.clients))
-	err := s.each(func(i int) error {
-		for at := range due {
-			if err := s.clients[i].ask(s.request, s.token()); err != nil {
-				return err
-			}
-			latencies[i] = append(latencies[i], time.Since(at))
-		}
-		return nil
-	})
-	if err := errors.Join(err, s.end()); err != nil {
-		return cell{}, err
-	}
-	c := s.cell()
-	c.Rate = rate
-	c.setLatencies(slices.Concat(latencies...))
-	return c, nil
-}
-
-// streams has a stream over each connection, and a new one when it ends.
-func (s *session) streams(duration time.Duration) (cell, error) {
-	if err := s.begin(); err != nil {
-		return cell{}, err
-	}
-	firsts, delays := make([][]time.Duration, len(s.clients)), make([][]time.Duration, len(s.clients))
-	requests := make([]int, len(s.clients))
-	end := s.began.Add(duration)
-	err := s.each(func(i int) error {
-		for asked := time.Now(); asked.Before(end); asked = time.Now() {
-			first := true
-			err := s.clients[i].stream(s.request, s.token(), func(sent time.Time) {
-				now := time.Now()
-				if first {
-					firsts[i] = append(firsts[i], now.Sub(asked))
-					first = false
-				}
-				delays[i] = append(delays[i], now.Sub(sent))
-			})
-			if err != nil {
-				return err
-			}
-			requests[i]++
-		}
-		return nil
-	})
-	if err := errors.Join(err, s.end()); err != nil {
-		return cell{}, err
-	}
-	c := s.cell()
-	for _, n := range requests {
-		c.Requests += n
-	}
-	c.setFirsts(slices.Concat(firsts...))
-	c.setDelays(slices.Concat(delays...))
-	return c, nil
-}
-
-// held has one stream over each connection that lasts longer than the measurement,
-// which begins when all have begun. Then it leaves them all.
-func (s *session) held(duration time.Duration) (cell, error) {
-	var measuring atomic.Bool
-	var left atomic.Bool
-	var begun sync.WaitGroup
-	begun.Add(len(s.clients))
-	delays := make([][]time.Duration, len(s.clients))
 	done := make(chan error, 1)
 	go func() {
 		done <- s.each(func(i int) error {
-			first := sync.OnceFunc(begun.Done)
-			defer first() // also if there never was a token
-			err := s.clients[i].stream(s.request, s.token(), func(sent time.Time) {
-				first()
-				if measuring.Load() {
-					delays[i] = append(delays[i], time.Since(sent))
+			defer workers[i].atWork() // also if it never was
+			for !stopped.Load() {
+				err := work(workers[i])
+				if leave && stopped.Load() {
+					return nil
 				}
-			})
-			if left.Load() {
-				return nil
+				if err != nil {
+					return fmt.Errorf("connection %d: %w", i, err)
+				}
 			}
-			return errors.Join(errors.New("a held stream ended"), err)
+			return nil
 		})
 	}()
-	begun.Wait()
-	beginErr := s.begin()
-	measuring.Store(true)
-	time.Sleep(duration)
-	measuring.Store(false)
-	endErr := s.end()
-	left.Store(true)
-	s.close()
-	if err := errors.Join(beginErr, endErr, <-done); err != nil {
-		return cell{}, err
+	warm.Wait()
+	total, err := s.measure(func() error {
+		time.Sleep(duration)
+		select {
+		case <-something:
+			return nil
+		case err := <-done:
+			done <- nil
+			return errors.Join(errors.New("the work ended before its time"), err)
+		case <-time.After(soonEnough):
+			return fmt.Errorf("for %v nothing came", duration+soonEnough)
+		}
+	})
+	stopped.Store(true)
+	if leave {
+		s.close()
 	}
-	c := s.cell()
-	c.setDelays(slices.Concat(delays...))
-	return c, nil
+	if err := errors.Join(err, <-done); err != nil {
+		return sample{}, err
+	}
+	for _, w := range workers {
+		total.observe(w.sample)
+	}
+	return total, nil
 }

@@ -35,13 +35,23 @@ func spreadOf(values []float64) *spread {
 	return &spread{Median: (sorted[(n-1)/2] + sorted[n/2]) / 2, Min: sorted[0], Max: sorted[n-1]}
 }
 
-// ratios are those of each round of a to the same round of b. A round in which either
-// has nothing, or what is no measure, counts for nothing.
-func ratios(a, b map[int]float64) (out []float64) {
-	for _, round := range slices.Sorted(maps.Keys(a)) {
-		if over, under := a[round], b[round]; over > 0 && under > 0 {
-			out = append(out, over/under)
+// ratiosByRound are those of each round of a to the same round of b. A round in which
+// either has nothing, or what is no measure, has none.
+func ratiosByRound(a, b map[int]float64) map[int]float64 {
+	out := make(map[int]float64)
+	for round, over := range a {
+		if under := b[round]; over > 0 && under > 0 {
+			out[round] = over / under
 		}
+	}
+	return out
+}
+
+// ratios are the same, in the rounds' order.
+func ratios(a, b map[int]float64) (out []float64) {
+	byRound := ratiosByRound(a, b)
+	for _, round := range slices.Sorted(maps.Keys(byRound)) {
+		out = append(out, byRound[round])
 	}
 	return out
 }

@@ -20,6 +20,8 @@ type row struct {
 	Value    *spread `json:"value"`
 	// Ratio to stock Caddy in the same round.
 	Ratio *spread `json:"ratio,omitzero"`
+	// Verdict on the gateway, or on what the rig can tell apart, if there is a goal.
+	Verdict *verdict `json:"verdict,omitzero"`
 }
 
 // summarize makes the rows of a scenario, measure by measure.
@@ -39,6 +41,12 @@ func summarize(scenario string, targets []string, measures []measure, cells []ce
 			}
 			if target != bare && target != stock {
 				r.Ratio = spreadOf(ratios(values[target], values[stock]))
+			}
+			switch target {
+			case ours:
+				r.Verdict = m.goal.judge(r.Value, r.Ratio)
+			case stockSame:
+				r.Verdict = m.resolution.judge(r.Value, r.Ratio)
 			}
 			rows = append(rows, r)
 		}
@@ -60,7 +68,8 @@ func valuesOf(value func(cell) float64, scenario, target string, cells []cell) m
 	return values
 }
 
-// added takes from each round of each target what the bare upstream took in it.
+// added takes from each round of each target what the bare upstream took in it. Of
+// percentiles it is what differs between two, not that of the differences.
 func added(values map[string]map[int]float64) map[string]map[int]float64 {
 	out := make(map[string]map[int]float64)
 	for target, rounds := range values {

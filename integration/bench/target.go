@@ -1,12 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"crypto/tls"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -24,15 +24,21 @@ type target struct {
 	address string
 	tls     *tls.Config // nil: none
 	process *exec.Cmd
+	home    string       // a gateway's folder
 	admin   *http.Client // nil: it has no admin API
-	output  *bytes.Buffer
-	exited  chan struct{}
+	// countCost is how many allocations it costs to count them.
+	countCost float64
+	output    *bytes.Buffer
+	exited    chan struct{}
 }
 
 // start runs the command and waits until it listens on the address.
 func start(name, address string, cmd *exec.Cmd) (*target, error) {
 	t := &target{name: name, address: address, process: cmd, output: new(bytes.Buffer), exited: make(chan struct{})}
-	cmd.Stdout, cmd.Stderr = t.output, t.output
+	cmd.Stderr = t.output
+	if cmd.Stdout == nil {
+		cmd.Stdout = t.output
+	}
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
@@ -55,33 +61,40 @@ func start(name, address string, cmd *exec.Cmd) (*target, error) {
 }
 
 // startGateway runs Caddy's binary with these parts in a folder of its own below dir.
-func startGateway(name, binary, dir, upstream string, parts []string) (*target, error) {
-	address, err := freeAddress()
+func startGateway(name, binary, dir string, g gateway) (*target, error) {
+	var err error
+	if g.address, err = freeAddress(); err != nil {
+		return nil, err
+	}
+	g.home = filepath.Join(dir, strings.ReplaceAll(name, " ", "-"))
+	if err := os.Mkdir(g.home, 0o700); err != nil {
+		return nil, err
+	}
+	creds, err := newCredentials(g.home)
 	if err != nil {
 		return nil, err
 	}
-	home := filepath.Join(dir, strings.ReplaceAll(name, " ", "-"))
-	if err := os.Mkdir(home, 0o700); err != nil {
-		return nil, err
-	}
-	creds, err := newCredentials(home)
-	if err != nil {
-		return nil, err
-	}
-	config := filepath.Join(home, "Caddyfile")
-	if err := os.WriteFile(config, []byte(caddyfile(home, address, upstream, parts)), 0o600); err != nil {
+	config := filepath.Join(g.home, "Caddyfile")
+	if err := os.WriteFile(config, []byte(g.caddyfile()), 0o600); err != nil {
 		return nil, err
 	}
 	cmd := exec.Command(binary, "run", "--config", config, "--adapter", "caddyfile")
-	cmd.Env = append(os.Environ(), "HOME="+home, "XDG_DATA_HOME="+home+"/data", "XDG_CONFIG_HOME="+home+"/config")
-	t, err := start(name, address, cmd)
+	cmd.Env = append(os.Environ(), "HOME="+g.home, "XDG_DATA_HOME="+g.home+"/data", "XDG_CONFIG_HOME="+g.home+"/config")
+	if g.oneCore {
+		cmd.Env = append(cmd.Env, "GOMAXPROCS=1")
+	}
+	t, err := start(name, g.address, cmd)
 	if err != nil {
 		return nil, err
 	}
-	t.tls = creds.client
+	t.tls, t.home = creds.client, g.home
 	t.admin = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(home, "admin.sock"))
+		return new(net.Dialer).DialContext(ctx, "unix", filepath.Join(g.home, "admin.sock"))
 	}}}
+	if err := t.learnCountCost(); err != nil {
+		t.stop()
+		return nil, err
+	}
 	return t, nil
 }
 
@@ -96,56 +109,69 @@ func (t *target) stop() {
 	}
 }
 
-// dial opens a connection, with the handshake done.
-func (t *target) dial() (net.Conn, error) {
-	conn, err := net.Dial("tcp", t.address)
-	if err != nil || t.tls == nil {
-		return conn, err
+func (t *target) pid() int { return t.process.Process.Pid }
+
+// settle waits until the target has dealt with what a turn left behind, such as
+// connections that are closed, so that the next turn has nothing of it.
+func (t *target) settle() {
+	const pause, little, most = 5 * time.Millisecond, 250 * time.Microsecond, 100
+	last, err := cpuTime(t.pid())
+	for i := 0; err == nil && i < most; i++ {
+		time.Sleep(pause)
+		before := last
+		if last, err = cpuTime(t.pid()); last-before <= little {
+			return
+		}
 	}
-	secured := tls.Client(conn, t.tls)
-	if err := secured.Handshake(); err != nil {
-		_ = conn.Close()
-		return nil, err
-	}
-	return secured, nil
 }
 
-// books is what has been booked on a target so far.
-type books struct {
-	usage
-	allocs float64
+// learnCountCost sees what counting costs when nothing else goes on. The first counts
+// make what later ones have.
+func (t *target) learnCountCost() error {
+	var counts [4]float64
+	for i := range counts {
+		var err error
+		if counts[i], err = t.allocations(); err != nil {
+			return err
+		}
+	}
+	t.countCost = counts[3] - counts[2]
+	return nil
 }
 
-func (t *target) books() (books, error) {
-	used, err := usageOf(t.process.Process.Pid)
-	if err != nil || t.admin == nil {
-		return books{usage: used}, err
-	}
-	allocs, err := t.allocations()
-	if err != nil {
-		return books{}, fmt.Errorf("metrics of %s: %w", t.name, err)
-	}
-	used, err = usageOf(t.process.Process.Pid) // without what its metrics cost
-	return books{used, allocs}, err
-}
-
-// allocations reads Go's own count from the metrics of Caddy's admin API.
+// allocations is Go's own count of all objects that were ever allocated, from its
+// variables (expvar) in Caddy's admin API. A target that has none has 0.
 func (t *target) allocations() (float64, error) {
+	if t.admin == nil {
+		return 0, nil
+	}
+	resp, err := t.admin.Get("http://admin/debug/vars")
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	var vars struct {
+		Memstats struct{ Mallocs float64 }
+	}
+	if err := json.NewDecoder(resp.Body).Decode(&vars); err != nil {
+		return 0, fmt.Errorf("variables of %s: %w", t.name, err)
+	}
+	return vars.Memstats.Mallocs, nil
+}
+
+// metric is one value of Prometheus's metrics in Caddy's admin API, by its name and labels.
+func (t *target) metric(name string) (float64, error) {
 	resp, err := t.admin.Get("http://admin/metrics")
 	if err != nil {
 		return 0, err
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, "go_memstats_mallocs_total "); ok {
-			return strconv.ParseFloat(strings.TrimSpace(value), 64)
+	for lines := bufio.NewScanner(resp.Body); lines.Scan(); {
+		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			return strconv.ParseFloat(value, 64)
 		}
 	}
-	return 0, errors.New("there is no go_memstats_mallocs_total")
+	return 0, fmt.Errorf("%s has no metric %s", t.name, name)
 }
 
 // freeAddress is a loopback address with a port that is free now.

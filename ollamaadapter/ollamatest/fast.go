@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 )
 
@@ -19,7 +20,9 @@ import (
 type FastModel struct {
 	Name   string
 	Tokens int
-	// Interval is waited before each token of a stream, if it is not 0.
+	// Interval is waited before each token of a stream, if it is not 0; before the first
+	// only a part of it, each stream another, so that streams do not go in step. An answer
+	// in one piece comes when all its tokens would have come.
 	Interval time.Duration
 }
 
@@ -36,8 +39,14 @@ const (
 // it. Everything else it leaves to a Handler. It speaks HTTP/1.1 without net/http's
 // server, which would cost more than what it serves.
 type Fast struct {
+	// Began and Left, if they are set before Serve, are told of each answer of a model
+	// that has an Interval: when it began, and when its client was seen to have gone.
+	// Several goroutines call them.
+	Began, Left func(model string, at time.Time)
+
 	handler *Handler
 	models  []fastModel
+	streams atomic.Uint64 // that had an Interval
 }
 
 // NewFast returns a Fast with these models.
@@ -80,13 +89,13 @@ func (f *Fast) serve(conn net.Conn) {
 		if _, err := body.ReadFrom(req.Body); err != nil {
 			return
 		}
-		if f.answer(conn, req, body.Bytes()) != nil {
+		if f.answer(conn, reader, req, body.Bytes()) != nil {
 			return
 		}
 	}
 }
 
-func (f *Fast) answer(conn io.Writer, req *http.Request, body []byte) error {
+func (f *Fast) answer(conn io.Writer, reader *bufio.Reader, req *http.Request, body []byte) error {
 	openai := req.URL.Path == "/v1/chat/completions"
 	if !openai && req.URL.Path != "/api/chat" {
 		return f.leave(conn, req, body)
@@ -95,15 +104,21 @@ func (f *Fast) answer(conn io.Writer, req *http.Request, body []byte) error {
 	if i < 0 {
 		return f.leave(conn, req, body)
 	}
-	shape := f.models[i].ollama
+	m := f.models[i]
+	shape := m.ollama
 	if openai {
-		shape = f.models[i].openai
+		shape = m.openai
 	}
-	if !bytes.Contains(body, []byte(`"stream":true`)) {
+	streamed := bytes.Contains(body, []byte(`"stream":true`))
+	// without a message it is asked but to load the model, which is no work
+	if m.Interval > 0 && bytes.Contains(body, []byte(`"messages":[{`)) {
+		return f.slowly(conn, reader, m, shape, streamed)
+	}
+	if !streamed {
 		_, err := conn.Write(shape.object)
 		return err
 	}
-	return f.models[i].stream(conn, shape)
+	return m.stream(conn, shape, func() error { return nil })
 }
 
 // leave lets the Handler answer.
@@ -173,16 +188,14 @@ func fastHead(contentType string) string {
 
 func fastChunk(text string) string { return fmt.Sprintf("%x\r\n%s\r\n", len(text), text) }
 
-// stream sends the tokens, each in a write of its own as Ollama does.
-func (m fastModel) stream(conn io.Writer, shape fastShape) error {
+// stream sends the tokens, each in a write of its own as Ollama does, and after a wait.
+func (m fastModel) stream(conn io.Writer, shape fastShape, wait func() error) error {
 	head := len(shape.head)
 	piece := []byte(shape.head + shape.token)
 	sent := bytes.Index(piece, []byte(SentMark)) + len(SentMark)
-	due := time.Now()
 	for i := range m.Tokens {
-		if m.Interval > 0 {
-			due = due.Add(m.Interval)
-			time.Sleep(time.Until(due))
+		if err := wait(); err != nil {
+			return err
 		}
 		strconv.AppendInt(piece[:sent], time.Now().UnixNano(), 10)
 		from := head

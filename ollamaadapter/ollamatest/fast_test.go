@@ -18,14 +18,17 @@ import (
 // startFast serves a model of three tokens until the test ends.
 func startFast(t *testing.T) (url string, client *http.Client) {
 	t.Helper()
+	return serveFast(t, NewFast(FastModel{Name: "fast", Tokens: 3, Interval: time.Millisecond}))
+}
+
+func serveFast(t *testing.T, fast *Fast) (url string, client *http.Client) {
+	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	done := make(chan error)
-	go func() {
-		done <- NewFast(FastModel{Name: "fast", Tokens: 3, Interval: time.Millisecond}).Serve(listener)
-	}()
+	go func() { done <- fast.Serve(listener) }()
 	transport := &http.Transport{}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
