@@ -50,7 +50,7 @@ func (h *Handler) awaitLoad(r *http.Request, next caddyhttp.Handler, exchange *t
 	}
 	key := exchange.Load.Key
 	l := h.loads.join(key, next, func(ctx context.Context) *http.Request {
-		return h.upstreamRequest(apart(ctx, r), http.MethodPost, exchange.Path, exchange.Load.Body)
+		return h.upstreamRequest(apart(ctx, r), http.MethodPost, exchange.Path, exchange.Load.Body())
 	})
 	if l == nil {
 		return nil

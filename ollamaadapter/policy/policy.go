@@ -117,9 +117,9 @@ func overlay[V any](base, over map[string]V) map[string]V {
 	return out
 }
 
-// loadTime are the options that a model is loaded with: another value than the
+// LoadTime are the options that a model is loaded with: another value than the
 // loaded one makes Ollama load the model again, which takes seconds to minutes.
-var loadTime = []string{"num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread"}
+var LoadTime = []string{"main_gpu", "num_batch", "num_ctx", "num_gpu", "num_thread", "use_mmap"}
 
 // Options are the options of a request: what the client asked for, filled up and
 // bounded by the rules. The result is the caller's.
@@ -127,7 +127,7 @@ func (r Rules) Options(asked map[string]any) map[string]any {
 	options := make(map[string]any, len(asked)+len(r.Defaults))
 	maps.Copy(options, r.Defaults)
 	maps.Copy(options, asked)
-	for _, name := range loadTime {
+	for _, name := range LoadTime {
 		if pinned, ok := r.Defaults[name]; ok {
 			options[name] = pinned
 		}
@@ -150,7 +150,7 @@ func (r Rules) Options(asked map[string]any) map[string]any {
 // LoadOptions are those among options that a model is loaded with.
 func LoadOptions(options map[string]any) map[string]any {
 	load := make(map[string]any)
-	for _, name := range loadTime {
+	for _, name := range LoadTime {
 		if value, ok := options[name]; ok {
 			load[name] = value
 		}

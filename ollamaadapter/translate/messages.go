@@ -30,31 +30,10 @@ type message struct {
 	role       string
 	content    openai.Text
 	thinking   openai.Text
-	images     []any          // strings
+	images     []string
 	toolCalls  jsontext.Value // of ollama.ToolCall
 	toolName   string
 	toolCallID string
-}
-
-// object is the message in the order and with the fields that Ollama has.
-func (m *message) object() object {
-	out := object{{"role", m.role}, {"content", m.content.JSON()}}
-	if !m.thinking.Empty() {
-		out = append(out, member{"thinking", m.thinking.JSON()})
-	}
-	if len(m.images) > 0 {
-		out = append(out, member{"images", m.images})
-	}
-	if m.toolCalls != nil {
-		out = append(out, member{"tool_calls", m.toolCalls})
-	}
-	if m.toolName != "" {
-		out = append(out, member{"tool_name", m.toolName})
-	}
-	if m.toolCallID != "" {
-		out = append(out, member{"tool_call_id", m.toolCallID})
-	}
-	return out
 }
 
 func messages(in []openai.Message) ([]message, error) {
@@ -104,7 +83,7 @@ func (m *message) translate(conversation []openai.Message, i int) error {
 }
 
 // content keeps a message in one piece: its texts joined, its images beside them.
-func content(c openai.Content, at string) (text openai.Text, images []any, err error) {
+func content(c openai.Content, at string) (text openai.Text, images []string, err error) {
 	if c.Parts == nil {
 		return c.Text, nil, nil
 	}
