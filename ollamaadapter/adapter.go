@@ -108,6 +108,7 @@ type Handler struct {
 	pace    *pace
 
 	conversationKey *conversationKey
+	openings        *openings
 }
 
 // ModelOptions are options for the models whose names Glob matches.
@@ -159,7 +160,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	exit.heed(ctx)
-	h.conversationKey = &conversationKey{storage: ctx.Storage(), logger: ctx.Logger()}
+	h.conversationKey, h.openings = &conversationKey{storage: ctx.Storage(), logger: ctx.Logger()}, new(openings)
 	h.catalog, h.loads, h.pace = &catalog.Catalog{Engine: h.engine()}, new(loads), new(pace)
 	h.policy = policy.Policy{
 		DefaultModel: h.DefaultModel,
