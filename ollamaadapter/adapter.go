@@ -2,6 +2,7 @@
 package ollamaadapter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -257,9 +258,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		return err
 	}
-	ctx, rec := record.Ensure(r.Context())
+	rec, ok := record.Of(r.Context())
+	if !ok {
+		var ctx context.Context
+		ctx, rec = record.Ensure(r.Context())
+		r = r.WithContext(ctx)
+	}
 	defer func() { upstreams.end(rec, err) }() // an answer that breaks off ends in a panic
-	return serve(w, r.WithContext(ctx), next)
+	return serve(w, r, next)
 }
 
 // modelNotFound is the one answer for a model that is not there or not allowed.

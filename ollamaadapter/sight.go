@@ -122,13 +122,13 @@ func (s *sights) take(failed bool) []record.UpstreamTurn {
 }
 
 // see notes what became of asking the upstream.
-func (s *sights) see(a *upstreamAnswer, out *http.Request) {
-	up, seen := a.sight(out.Context())
+func (s *sights) see(a *upstreamAnswer, asking context.Context) {
+	up, seen := a.sight(asking)
 	if !seen {
 		return
 	}
 	address := ""
-	if repl, ok := out.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+	if repl, ok := asking.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		address, _ = repl.GetString("http.reverse_proxy.upstream.hostport")
 	}
 	s.note(address, up)

@@ -54,7 +54,7 @@ func (u upstream) fingerprint() string {
 func (h *Handler) asking(r *http.Request, next caddyhttp.Handler) catalog.Ask {
 	return func(ctx context.Context, method, path string, body []byte) ([]byte, error) {
 		answer := newUpstreamAnswer()
-		answer.receive(next, h.upstreamRequest(r.WithContext(ctx), method, path, body))
+		answer.receive(next, h.question(r.WithContext(ctx), method, path, body))
 		if answer.err == nil && (answer.cut || answer.status != http.StatusOK) {
 			return nil, errors.New("the upstream did not answer " + path)
 		}
