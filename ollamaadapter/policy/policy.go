@@ -42,23 +42,32 @@ func (p *Policy) Resolve(asked string, only []string) (model string, allowed boo
 	if asked == "" {
 		asked = p.DefaultModel
 	}
-	if !plainName.MatchString(asked) {
+	if !plainName(asked) {
 		return "", false
 	}
 	if !Permits(only, asked) {
 		return "", false
 	}
-	if model, ok := p.Aliases[Canonical(asked)]; ok {
+	if model, ok := p.alias(asked); ok {
 		return model, true
 	}
 	return asked, p.Visible(asked, false)
+}
+
+// alias is the model that is meant by a name, if it is an alias.
+func (p *Policy) alias(asked string) (model string, ok bool) {
+	if len(p.Aliases) == 0 {
+		return "", false
+	}
+	model, ok = p.Aliases[Canonical(asked)]
+	return model, ok
 }
 
 // MayLeave reports whether requests for a model that runs elsewhere, though its
 // name does not tell, may go there: if it is listed by its very name, or meant by
 // an alias.
 func (p *Policy) MayLeave(asked, model string) bool {
-	_, alias := p.Aliases[Canonical(asked)]
+	_, alias := p.alias(asked)
 	return alias || p.Visible(model, true)
 }
 
