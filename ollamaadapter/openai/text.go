@@ -2,7 +2,6 @@ package openai
 
 import (
 	"bytes"
-	"errors"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -28,7 +27,7 @@ func (t *Text) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		*t = nil
 		return nil
 	case value.Kind() != '"':
-		return errors.New("no string")
+		return wrongType(dec)
 	}
 	*t = Text(value)
 	return nil

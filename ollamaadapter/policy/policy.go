@@ -131,8 +131,11 @@ func overlay[V any](base, over map[string]V) map[string]V {
 var LoadTime = []string{"main_gpu", "num_batch", "num_ctx", "num_gpu", "num_thread", "use_mmap"}
 
 // Options are the options of a request: what the client asked for, filled up and
-// bounded by the rules. The result is the caller's.
+// bounded by the rules. The result must not be changed: it may be the rules' own.
 func (r Rules) Options(asked map[string]any) map[string]any {
+	if len(asked) == 0 && len(r.Limits) == 0 {
+		return r.Defaults
+	}
 	options := make(map[string]any, len(asked)+len(r.Defaults))
 	maps.Copy(options, r.Defaults)
 	maps.Copy(options, asked)

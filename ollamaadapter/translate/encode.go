@@ -30,16 +30,16 @@ func Encode(native any) ([]byte, error) {
 // encode writes the request field by field. Its messages and schemas, which are nearly
 // all of it, are copied as they are; json.Marshal would read each of them once more.
 func (c *chatRequest) encode() []byte {
-	size := 512 + len(c.Format)
+	size := 128 + len(c.Model) + len(c.Format) + 32*len(c.Options)
 	for i := range c.messages {
 		m := &c.messages[i]
-		size += len(m.content) + len(m.thinking) + len(m.toolCalls) + 128
+		size += len(m.content) + len(m.thinking) + len(m.toolCalls) + len(m.toolName) + len(m.toolCallID) + 64
 		for _, image := range m.images {
 			size += len(image) + 3
 		}
 	}
 	for _, tool := range c.Tools {
-		size += len(tool.Function.Description) + len(tool.Function.Parameters) + 128
+		size += len(tool.Function.Name) + len(tool.Function.Description) + len(tool.Function.Parameters) + 96
 	}
 	data := append(make([]byte, 0, size), `{"model":`...)
 	data = appendText(data, c.Model)
