@@ -30,12 +30,24 @@ func BenchmarkServe(b *testing.B) {
 		return fmt.Sprintf(`{"role":"user","content":%q}`, strings.Repeat(word, times))
 	}
 	turn := user(10, "word ") + `,{"role":"assistant","content":"` + strings.Repeat("word ", 40) + `"}`
+	tool := func(i int) string {
+		return fmt.Sprintf(`{"type":"function","function":{"name":"tool_%d","description":"Reads the lines of a file of the workspace.","parameters":`+
+			`{"type":"object","properties":{"path":{"type":"string","description":"Where the file is."},"offset":{"type":"integer","minimum":0},`+
+			`"kind":{"enum":["text","image"]},"ranges":{"type":"array","items":{"type":"object","properties":{"from":{"type":"integer"},`+
+			`"to":{"anyOf":[{"type":"integer"},{"type":"null"}]}},"required":["from"]}}},"required":["path"],"additionalProperties":false}}}`, i)
+	}
+	var tools []string
+	for i := range 10 {
+		tools = append(tools, tool(i))
+	}
+	withTools := strings.TrimSuffix(asking(false, system, user(1, "hi")), "}") + `,"tools":[` + strings.Join(tools, ",") + `]}`
 	for _, bench := range []struct {
 		name, body string
 		tokens     int
 	}{
 		{"a short request", asking(false, system, user(1, "What is as fast as it is safe?")), oneLine},
 		{"10 messages", asking(false, system, turn, turn, turn, turn, user(10, "word ")), oneLine},
+		{"10 tools", withTools, oneLine},
 		{"a prompt of 100 kB", asking(false, system, user(20_000, "word ")), oneLine},
 		{"a prompt of 100 kB with escapes", asking(false, system, user(10_000, "\"四书\"\n")), oneLine},
 		{"a short request, 40 tokens", asking(false, system, user(1, "What is as fast as it is safe?")), fortyLines},

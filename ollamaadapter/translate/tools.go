@@ -46,7 +46,7 @@ func tools(in []openai.Tool, choice toolChoice, features ollama.Features) ([]oll
 			// without any, Ollama would show the model {"type":"","properties":null}
 			parameters = jsontext.Value(`{}`)
 		}
-		schema, notes, err := toolSchema(parameters, dialect)
+		schema, notes, err := schemas.rewrite(parameters, dialect)
 		if err != nil {
 			return nil, invalid(parametersOf(i), err.Error())
 		}
