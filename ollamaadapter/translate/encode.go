@@ -7,6 +7,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
 
 // chatRequest is an ollama.ChatRequest with messages as they are sent.
@@ -113,6 +114,18 @@ func appendTool(data []byte, tool *ollama.Tool) []byte {
 		data = appendText(append(data, `,"description":`...), tool.Function.Description)
 	}
 	data = append(append(data, `,"parameters":`...), tool.Function.Parameters...)
+	return append(data, `}}`...)
+}
+
+// appendCall writes the call i of a message as an ollama.ToolCall.
+func appendCall(data []byte, i int, call *openai.ToolCall, arguments jsontext.Value) []byte {
+	data = append(data, '{')
+	if call.ID != "" {
+		data = append(appendText(append(data, `"id":`...), call.ID), ',')
+	}
+	data = strconv.AppendInt(append(data, `"function":{"index":`...), int64(i), 10)
+	data = appendText(append(data, `,"name":`...), call.Function.Name)
+	data = append(append(data, `,"arguments":`...), arguments...)
 	return append(data, `}}`...)
 }
 

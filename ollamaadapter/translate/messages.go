@@ -6,10 +6,8 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
 
@@ -152,7 +150,7 @@ func toolCalls(in []openai.ToolCall, message int) (jsontext.Value, error) {
 	if len(in) == 0 {
 		return nil, nil
 	}
-	var out []ollama.ToolCall
+	out := []byte{'['}
 	for i, call := range in {
 		if call.Function.Name == "" {
 			return nil, missing(callAt(message, i) + ".name")
@@ -161,14 +159,12 @@ func toolCalls(in []openai.ToolCall, message int) (jsontext.Value, error) {
 		if strings.TrimSpace(call.Function.Arguments) == "" {
 			arguments = jsontext.Value("{}")
 		}
-		if !arguments.IsValid() || arguments.Kind() != '{' {
+		if !arguments.IsValid() || arguments.Kind() != '{' || arguments.Compact() != nil {
 			return nil, invalid(callAt(message, i)+".arguments", "must be a JSON object within a string")
 		}
-		out = append(out, ollama.ToolCall{ID: call.ID, Function: ollama.FunctionCall{
-			Index: i, Name: call.Function.Name, Arguments: arguments,
-		}})
+		out = appendCall(appendComma(out, i), i, &call, arguments)
 	}
-	return json.Marshal(out)
+	return append(out, ']'), nil
 }
 
 // callAt names the function of the call i of a message.
