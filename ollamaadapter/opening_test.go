@@ -1,9 +1,15 @@
 package ollamaadapter
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/cespare/xxhash/v2"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
@@ -52,6 +58,27 @@ func TestWhatALongOpeningIsCalled(t *testing.T) {
 				t.Errorf("got %q after %q", got, want)
 			}
 		})
+	}
+}
+
+// Gateways that share a key agree on what counts of a text at which size.
+func TestFromWhichSizeOnATextCountsByItsChecksum(t *testing.T) {
+	named := func(text string) string {
+		return new(openings).name([]byte("key"), "ann", []openai.Message{said("user", text)})
+	}
+	want := func(part string) string {
+		hash := hmac.New(sha256.New, []byte("key"))
+		hash.Write([]byte("3:ann4:user" + part))
+		return "conv_" + hex.EncodeToString(hash.Sum(nil)[:16])
+	}
+	short := strings.Repeat("s", longPart-3) // and two quotes
+	if got := named(short); got != want("4093:"+short) {
+		t.Errorf("a text of %d bytes is called %s", len(short), got)
+	}
+	long := short + "\n"
+	checksum := binary.BigEndian.AppendUint64([]byte("#"), xxhash.Sum64String(short+`\n`))
+	if got := named(long); got != want(string(checksum)) {
+		t.Errorf("a text of %d bytes is called %s", len(long), got)
 	}
 }
 
