@@ -2,6 +2,7 @@
 package ollamaadapter
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -108,6 +109,7 @@ type Handler struct {
 	pace    *pace
 
 	conversationKey *conversationKey
+	openings        *openings
 }
 
 // ModelOptions are options for the models whose names Glob matches.
@@ -159,7 +161,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	exit.heed(ctx)
-	h.conversationKey = &conversationKey{storage: ctx.Storage(), logger: ctx.Logger()}
+	h.conversationKey, h.openings = &conversationKey{storage: ctx.Storage(), logger: ctx.Logger()}, new(openings)
 	h.catalog, h.loads, h.pace = &catalog.Catalog{Engine: h.engine()}, new(loads), new(pace)
 	h.policy = policy.Policy{
 		DefaultModel: h.DefaultModel,
@@ -256,9 +258,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		return err
 	}
-	ctx, rec := record.Ensure(r.Context())
+	rec, ok := record.Of(r.Context())
+	if !ok {
+		var ctx context.Context
+		ctx, rec = record.Ensure(r.Context())
+		r = r.WithContext(ctx)
+	}
 	defer func() { upstreams.end(rec, err) }() // an answer that breaks off ends in a panic
-	return serve(w, r.WithContext(ctx), next)
+	return serve(w, r, next)
 }
 
 // modelNotFound is the one answer for a model that is not there or not allowed.

@@ -69,11 +69,12 @@ func (a *upstreamAnswer) FlushError() error { return nil }
 
 // receive runs the upstream and takes its answer. That it broke off is told by a
 // panic by reverse_proxy, as by net/http's.
-func (a *upstreamAnswer) receive(next caddyhttp.Handler, out *http.Request) {
-	a.begun = func() { upstreams.see(a, out) }
+func (a *upstreamAnswer) receive(next caddyhttp.Handler, q question) {
+	asking := q.r.Context()
+	a.begun = func() { upstreams.see(a, asking) }
 	defer func() {
 		if a.status == 0 {
-			upstreams.see(a, out)
+			upstreams.see(a, asking)
 		}
 	}()
 	defer func() {
@@ -83,9 +84,9 @@ func (a *upstreamAnswer) receive(next caddyhttp.Handler, out *http.Request) {
 			panic(p)
 		}
 	}()
-	ctx, done := blameless(out.Context())
+	ctx, done := blameless(asking)
 	defer done()
-	a.err = next.ServeHTTP(a, out.WithContext(ctx))
+	a.err = next.ServeHTTP(a, q.request(ctx))
 }
 
 // blameless is a context that ends with ctx, and tells of no other cause but one that the
@@ -109,28 +110,28 @@ func blameless(ctx context.Context) (_ context.Context, done func()) {
 
 // fetch gets an answer that is no stream. It must be there within
 // first_byte_timeout. gone means that there is nobody to answer any more.
-func (h *Handler) fetch(w http.ResponseWriter, out *http.Request, next caddyhttp.Handler) (body []byte, gone bool, err error) {
+func (h *Handler) fetch(w http.ResponseWriter, q question, next caddyhttp.Handler) (body []byte, gone bool, err error) {
 	if limit := time.Duration(*h.FirstByteTimeout); limit > 0 {
-		ctx, cancel := context.WithTimeoutCause(out.Context(), limit, translate.ErrStalled)
+		ctx, cancel := context.WithTimeoutCause(q.r.Context(), limit, translate.ErrStalled)
 		defer cancel()
-		out = out.WithContext(ctx)
+		q.r = q.r.WithContext(ctx)
 	}
 	answer := newUpstreamAnswer()
-	answer.receive(next, out)
+	answer.receive(next, q)
 	switch {
-	case clientLeft(out):
+	case clientLeft(q.r):
 		w.WriteHeader(record.StatusClientGone) // for the access log
-		return nil, true, leave(out)
-	case context.Cause(out.Context()) != nil:
-		return nil, false, incomplete(out, context.Cause(out.Context()))
+		return nil, true, leave(q.r)
+	case context.Cause(q.r.Context()) != nil:
+		return nil, false, incomplete(q.r, context.Cause(q.r.Context()))
 	case answer.err != nil:
 		return nil, false, h.unasked(w, answer.err)
 	case answer.status == 0 && !answer.cut:
 		return nil, false, nobodyAnswered()
 	case answer.cut:
-		return nil, false, incomplete(out, translate.ErrCutShort)
+		return nil, false, incomplete(q.r, translate.ErrCutShort)
 	case answer.status != http.StatusOK:
-		return nil, false, h.upstreamFault(w, out, out.URL.Path, answer)
+		return nil, false, h.upstreamFault(w, q.r, q.path, answer)
 	}
 	return answer.body.Bytes(), false, nil
 }

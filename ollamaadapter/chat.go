@@ -2,7 +2,6 @@ package ollamaadapter
 
 import (
 	"cmp"
-	"fmt"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -136,19 +135,10 @@ func (h *Handler) settings(u upstream) translate.Settings {
 		Engine:      h.engine(),
 		CutOverflow: h.ContextOverflow == "truncate",
 		Reasoning:   reasoningFields[h.Reasoning],
-		Version:     u.version,
-		Features:    u.features,
+		Version:     u.server.Version,
+		Features:    u.server.Features,
 		Remote:      u.model.RemoteHost != "" || policy.IsCloud(u.name),
 		Thinks:      thinks,
 		ThinksKnown: known,
 	}
-}
-
-// upstreamJSON is a POST to the upstream.
-func (h *Handler) upstreamJSON(r *http.Request, path string, body any) (*http.Request, error) {
-	data, err := translate.Encode(body)
-	if err != nil {
-		return nil, caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("encoding the request for the upstream: %w", err))
-	}
-	return h.upstreamRequest(r, http.MethodPost, path, data), nil
 }

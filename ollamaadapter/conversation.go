@@ -1,13 +1,7 @@
 package ollamaadapter
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
-	"io"
 	"net/http"
-	"regexp"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -16,9 +10,6 @@ import (
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
-
-// plainID is what a client may call a conversation: visible ASCII, and not much of it.
-var plainID = regexp.MustCompile(`^[\x21-\x7e]{1,128}$`)
 
 // What a request is about, for reverse_proxy and what chooses among its upstreams, as
 // variables of Caddy's: the placeholders are {http.vars.ollama_adapter.model} and
@@ -44,34 +35,23 @@ func (h *Handler) conversationID(r *http.Request, req *openai.ChatRequest) strin
 	if value, ok := req.Metadata["conversation_id"]; ok && value.Kind() == '"' {
 		_ = json.Unmarshal(value, &fromMetadata) // a valid JSON string
 	}
-	for _, id := range []string{r.Header.Get("X-Conversation-Id"), fromMetadata, req.PromptCacheKey} {
-		if plainID.MatchString(id) {
+	for _, id := range [...]string{r.Header.Get("X-Conversation-Id"), fromMetadata, req.PromptCacheKey} {
+		if plainID(id) {
 			return id
 		}
 	}
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	subject, _ := repl.GetString("http.auth.user.id")
-	hash := hmac.New(sha256.New, h.conversationKey.get())
-	writePart(hash, subject)
-	for _, m := range req.Messages {
-		writePart(hash, m.Role)
-		// some clients send one text now as a string and now as a part
-		text := m.Content.Text.String()
-		for _, part := range m.Content.Parts {
-			text += part.Text.String()
-			if part.ImageURL.URL != "" {
-				writePart(hash, part.ImageURL.URL)
-			}
-		}
-		writePart(hash, text)
-		if m.Role == "user" {
-			break
-		}
-	}
-	return "conv_" + hex.EncodeToString(hash.Sum(nil)[:16])
+	return h.openings.name(h.conversationKey.get(), subject, req.Messages)
 }
 
-// writePart writes s so that no two lists of parts hash alike.
-func writePart(w io.Writer, s string) {
-	_, _ = fmt.Fprintf(w, "%d:%s", len(s), s) // a hash never fails
+// plainID reports whether a client may call a conversation so: visible ASCII, and not
+// much of it.
+func plainID(id string) bool {
+	for i := range len(id) {
+		if id[i] <= ' ' || id[i] > '~' {
+			return false
+		}
+	}
+	return id != "" && len(id) <= 128
 }

@@ -49,8 +49,8 @@ func (h *Handler) awaitLoad(r *http.Request, next caddyhttp.Handler, exchange *t
 		return nil
 	}
 	key := exchange.Load.Key
-	l := h.loads.join(key, next, func(ctx context.Context) *http.Request {
-		return h.upstreamRequest(apart(ctx, r), http.MethodPost, exchange.Path, exchange.Load.Body)
+	l := h.loads.join(key, next, func(ctx context.Context) question {
+		return h.question(apart(ctx, r), http.MethodPost, exchange.Path, exchange.Load.Body())
 	})
 	if l == nil {
 		return nil
@@ -81,7 +81,7 @@ func apart(ctx context.Context, r *http.Request) *http.Request {
 }
 
 // join is a load to wait for; nil if there is none, because the model is loaded.
-func (l *loads) join(key string, next caddyhttp.Handler, request func(context.Context) *http.Request) *load {
+func (l *loads) join(key string, next caddyhttp.Handler, ask func(context.Context) question) *load {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if time.Now().Before(l.warm[key]) {
@@ -95,7 +95,7 @@ func (l *loads) join(key string, next caddyhttp.Handler, request func(context.Co
 			l.running = make(map[string]*load)
 		}
 		l.running[key] = one
-		go l.run(key, one, next, request(ctx))
+		go l.run(key, one, next, ask(ctx))
 	}
 	one.waiting++
 	return one
@@ -116,7 +116,7 @@ func (l *loads) leave(key string, one *load) {
 }
 
 // run asks Ollama to load a model.
-func (l *loads) run(key string, one *load, next caddyhttp.Handler, out *http.Request) {
+func (l *loads) run(key string, one *load, next caddyhttp.Handler, q question) {
 	defer one.cancel()
 	began := time.Now()
 	upstream := newUpstreamAnswer()
@@ -138,7 +138,7 @@ func (l *loads) run(key string, one *load, next caddyhttp.Handler, out *http.Req
 		}
 		l.end(key, one, upstream, began)
 	}()
-	upstream.receive(next, out)
+	upstream.receive(next, q)
 }
 
 // end ends a load with what Ollama answers, unless it has ended before.

@@ -2,13 +2,12 @@ package ollamaadapter
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -68,7 +67,7 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	if r.ContentLength > h.MaxBody {
 		return nil, tooLarge()
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, h.MaxBody))
+	body, err := readAll(http.MaxBytesReader(w, r.Body, h.MaxBody), r.ContentLength)
 	if err == nil {
 		return body, nil
 	}
@@ -95,38 +94,32 @@ func (h *Handler) readBody(w http.ResponseWriter, r *http.Request) ([]byte, erro
 	})
 }
 
-func tooLarge() error {
-	return caddyhttp.Error(http.StatusRequestEntityTooLarge, openai.ErrorOf(http.StatusRequestEntityTooLarge))
-}
+// mostAnnounced bounds what is made ready for a body that was announced only, in bytes.
+const mostAnnounced = 1 << 20
 
-// upstreamRequest makes the request for the upstream from constants and body; of the
-// client's it keeps the context, the request id and the trace.
-func (h *Handler) upstreamRequest(r *http.Request, method, path string, body []byte) *http.Request {
-	// reverse_proxy keeps its own in Caddy's variables of the request; net/http may
-	// still dial by those of one question when the next is asked
-	ctx := r.Context()
-	if vars, ok := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any); ok {
-		ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, maps.Clone(vars))
+// readAll reads a body to its end. What its length is said to be, if not negative, saves
+// the copies of one that grows.
+func readAll(r io.Reader, announced int64) ([]byte, error) {
+	size := min(announced, mostAnnounced) + 1 // so that the end shows
+	if announced < 0 {
+		size = bytes.MinRead
 	}
-	out := r.WithContext(ctx)
-	out.Method = method
-	out.URL = &url.URL{Path: path}
-	out.RequestURI = path
-	out.Host = h.upstreamHost()
-	out.Header = http.Header{"Accept": {"application/json"}}
-	if conversation, _ := caddyhttp.GetVar(ctx, varConversation).(string); conversation != "" && h.engine() {
-		out.Header.Set("X-Conversation-Id", conversation) // which another gateway takes over
-	}
-	for _, name := range []string{"X-Request-Id", "Traceparent", "Tracestate"} {
-		if values := r.Header.Values(name); len(values) > 0 {
-			out.Header[name] = values
+	body := make([]byte, 0, size)
+	for {
+		n, err := r.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if err == io.EOF {
+			return body, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(body) == cap(body) {
+			body = slices.Grow(body, len(body))
 		}
 	}
-	out.Trailer, out.TransferEncoding = nil, nil
-	out.Body, out.ContentLength = http.NoBody, int64(len(body))
-	if body != nil {
-		out.Header.Set("Content-Type", "application/json")
-		out.Body = io.NopCloser(bytes.NewReader(body))
-	}
-	return out
+}
+
+func tooLarge() error {
+	return caddyhttp.Error(http.StatusRequestEntityTooLarge, openai.ErrorOf(http.StatusRequestEntityTooLarge))
 }

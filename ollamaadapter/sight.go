@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -25,7 +26,8 @@ var (
 		Name: "caddy_ollama_adapter_upstream_up",
 		Help: "1 if the upstream that was asked last has answered, be it with an error, 0 if it has not.",
 	}, nil)
-	upstreams = new(sights)
+	upUpstream = sync.OnceValue(func() prometheus.Gauge { return upstreamUp.WithLabelValues() })
+	upstreams  = new(sights)
 )
 
 func init() {
@@ -70,6 +72,7 @@ func (s *sights) end(rec *record.Record, err error) {
 type sights struct {
 	mu    sync.Mutex
 	down  map[string]bool
+	well  atomic.Bool           // none is down
 	turns []record.UpstreamTurn // that no request has taken to its record yet
 }
 
@@ -82,15 +85,17 @@ func (s *sights) note(address string, up bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if up {
-		upstreamUp.WithLabelValues().Set(1)
+		upUpstream().Set(1)
 		if s.down[address] || s.down[""] {
 			delete(s.down, address)
 			delete(s.down, "")
 			s.turn(record.UpstreamTurn{Address: address, Up: true})
 		}
+		s.well.Store(len(s.down) == 0)
 		return
 	}
-	upstreamUp.WithLabelValues().Set(0)
+	upUpstream().Set(0)
+	s.well.Store(false)
 	if s.down[address] || len(s.down) >= mostSights {
 		return
 	}
@@ -122,13 +127,17 @@ func (s *sights) take(failed bool) []record.UpstreamTurn {
 }
 
 // see notes what became of asking the upstream.
-func (s *sights) see(a *upstreamAnswer, out *http.Request) {
-	up, seen := a.sight(out.Context())
-	if !seen {
+func (s *sights) see(a *upstreamAnswer, asking context.Context) {
+	up, seen := a.sight(asking)
+	switch {
+	case !seen:
+		return
+	case up && s.well.Load(): // as nearly always: then it does not matter which one it is
+		upUpstream().Set(1)
 		return
 	}
 	address := ""
-	if repl, ok := out.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+	if repl, ok := asking.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		address, _ = repl.GetString("http.reverse_proxy.upstream.hostport")
 	}
 	s.note(address, up)

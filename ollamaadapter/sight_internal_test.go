@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
@@ -134,5 +135,30 @@ func TestWhatCanBeSeenOfAnUpstream(t *testing.T) {
 				t.Errorf("up %v, seen %v", up, seen)
 			}
 		})
+	}
+}
+
+// While all is well nobody looks which upstream it is that answers; from the first failure
+// on it matters again.
+func TestAnUpstreamThatComesBackIsSeenAmongThoseThatAreWell(t *testing.T) {
+	s := new(sights)
+	asking := func(address string) context.Context {
+		repl := caddy.NewReplacer()
+		repl.Set("http.reverse_proxy.upstream.hostport", address)
+		return context.WithValue(t.Context(), caddy.ReplacerCtxKey, repl)
+	}
+	answers, fails := &upstreamAnswer{status: http.StatusOK}, &upstreamAnswer{err: caddyhttp.Error(http.StatusBadGateway, nil)}
+	for _, seen := range []struct {
+		address string
+		answer  *upstreamAnswer
+		turned  int
+	}{
+		{"a", answers, 0}, {"b", answers, 0}, {"a", fails, 1}, {"b", answers, 0}, {"a", fails, 0}, {"a", answers, 1}, {"a", answers, 0},
+		{"b", fails, 1}, {"b", answers, 1},
+	} {
+		s.see(seen.answer, asking(seen.address))
+		if turns := s.take(true); len(turns) != seen.turned || len(turns) == 1 && turns[0].Address != seen.address {
+			t.Fatalf("after %+v: %v", seen, turns)
+		}
 	}
 }

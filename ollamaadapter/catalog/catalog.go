@@ -4,6 +4,8 @@ package catalog
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"net/http"
 	"slices"
@@ -29,9 +31,18 @@ const (
 // Ask puts one question to the upstream and returns the body of a 200.
 type Ask func(ctx context.Context, method, path string, body []byte) ([]byte, error)
 
+// Server is what is known of the upstream itself.
+type Server struct {
+	Version  string // empty if it has not told
+	Features ollama.Features
+}
+
 // Model is what is known of one model.
 type Model struct {
 	ollama.Tag
+	// Fingerprint changes when the model or the upstream changes, as OpenAI's does; empty
+	// if there is nothing to tell that by.
+	Fingerprint string
 	// Known says that the upstream has told what follows.
 	Known         bool
 	Capabilities  []string // empty before Ollama 0.6.4
@@ -53,13 +64,20 @@ type Catalog struct {
 	asking sync.Mutex // held while the upstream is asked
 
 	mu        sync.Mutex // guards what follows
-	version   string
+	server    Server
 	models    []ollama.Tag
+	installed map[string]installed // by canonical name
 	abilities map[string]abilities // by digest, so that nothing is asked twice
 	silent    map[string]time.Time // digests of which nothing was told, and until when not to ask
 	complete  bool                 // all of it was told at least once
 	fault     error                // of the last question
 	until     time.Time            // do not ask before
+}
+
+// installed is a model that the upstream has.
+type installed struct {
+	ollama.Tag
+	fingerprint string
 }
 
 // abilities are what /api/show tells of a model, as far as it is of use.
@@ -68,12 +86,15 @@ type abilities struct {
 	contextLength int
 }
 
-// Version is the upstream's version; empty if it has not told.
-func (c *Catalog) Version(ctx context.Context, ask Ask) string {
+// Server is what the upstream has told of itself.
+func (c *Catalog) Server(ctx context.Context, ask Ask) Server {
 	c.refresh(ctx, ask)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.version
+	if !c.complete {
+		return Server{Features: ollama.Newest}
+	}
+	return c.server
 }
 
 // Models are the installed models, without their capabilities.
@@ -95,22 +116,22 @@ func (c *Catalog) Model(ctx context.Context, ask Ask, name string) Model {
 	c.refresh(ctx, ask)
 	name = policy.Canonical(name)
 	c.mu.Lock()
-	i := slices.IndexFunc(c.models, func(t ollama.Tag) bool { return policy.Canonical(t.Name) == name })
-	if i < 0 {
+	found, ok := c.installed[name]
+	if !ok {
 		c.mu.Unlock()
 		return Model{}
 	}
-	tag := c.models[i]
-	able, known := c.abilities[tag.Digest]
-	due := !c.Engine && !known && !c.now().Before(c.silent[tag.Digest])
+	able, known := c.abilities[found.Digest]
+	due := !c.Engine && !known && !c.now().Before(c.silent[found.Digest])
 	c.mu.Unlock()
 	if due {
-		able, known = c.show(ctx, ask, tag)
+		able, known = c.show(ctx, ask, found.Tag)
 	}
+	m := Model{Tag: found.Tag, Fingerprint: found.fingerprint, Known: known, Capabilities: able.capabilities, ContextLength: able.contextLength}
 	if c.Engine {
-		return Model{Tag: tag, ContextLength: tag.ContextLength}
+		m.ContextLength = found.ContextLength
 	}
-	return Model{Tag: tag, Known: known, Capabilities: able.capabilities, ContextLength: able.contextLength}
+	return m
 }
 
 // refresh asks for version and models if they are not fresh. While somebody else
@@ -138,15 +159,36 @@ func (c *Catalog) refresh(ctx context.Context, ask Ask) {
 	defer c.mu.Unlock()
 	switch {
 	case err == nil:
-		c.version, c.models, c.complete, c.fault = version, models, true, nil
+		c.take(version, models)
 		c.until = c.now().Add(fresh)
-		c.forget()
 	case errors.Is(ctx.Err(), context.Canceled):
 		// the client left; that tells nothing of the upstream
 	default:
 		c.fault = err
 		c.until = c.now().Add(backoff)
 	}
+}
+
+// take takes in what the upstream has told.
+func (c *Catalog) take(version string, models []ollama.Tag) {
+	c.server = Server{Version: version, Features: ollama.FeaturesOf(version)}
+	c.models, c.complete, c.fault = models, true, nil
+	c.installed = make(map[string]installed, len(models))
+	for _, tag := range models {
+		name := policy.Canonical(tag.Name)
+		if _, twice := c.installed[name]; !twice {
+			c.installed[name] = installed{tag, fingerprint(tag.Digest, version)}
+		}
+	}
+	c.forget()
+}
+
+func fingerprint(digest, version string) string {
+	if digest == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(digest + " " + version))
+	return "fp_" + hex.EncodeToString(sum[:5])
 }
 
 // ask asks for the version and the installed models.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/catalog"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 )
 
 // upstream answers a catalogue's questions and remembers them.
@@ -71,7 +72,7 @@ func TestEachThingIsAskedOnce(t *testing.T) {
 		if !m.Known || !known || !tools || thinks || m.ContextLength != 40960 || m.Digest != "d1" {
 			t.Fatalf("known of it: %+v", m)
 		}
-		if v := c.Version(t.Context(), u.ask); v != "0.33.0" {
+		if v := c.Server(t.Context(), u.ask).Version; v != "0.33.0" {
 			t.Fatalf("version %q", v)
 		}
 	}
@@ -150,9 +151,9 @@ func TestAClientThatLeavesTellsNothingOfTheUpstream(t *testing.T) {
 	c, u := newCatalog()
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	c.Version(gone, u.ask)
+	c.Server(gone, u.ask)
 	u.questions()
-	if v := c.Version(t.Context(), u.ask); v != "0.33.0" {
+	if v := c.Server(t.Context(), u.ask).Version; v != "0.33.0" {
 		t.Errorf("the next client learns %q", v)
 	}
 }
@@ -162,7 +163,7 @@ func TestManyAtOnceAskOnce(t *testing.T) {
 	var all sync.WaitGroup
 	for range 16 {
 		all.Go(func() {
-			if v := c.Version(t.Context(), u.ask); v != "0.33.0" {
+			if v := c.Server(t.Context(), u.ask).Version; v != "0.33.0" {
 				t.Errorf("version %q", v)
 			}
 		})
@@ -207,5 +208,46 @@ func TestAModelOfWhichNothingIsToldIsNotAskedForEachTime(t *testing.T) {
 	u.now = u.now.Add(30 * time.Second)
 	if m := c.Model(t.Context(), u.ask, "qwen3:32b"); !m.Known {
 		t.Error("it is never asked for again")
+	}
+}
+
+func TestTheFingerprintIsOfModelAndServer(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, known := range []struct{ version, digest string }{{"0.33.0", "d1"}, {"0.33.0", "d2"}, {"0.33.1", "d1"}} {
+		ask := func(_ context.Context, _, path string, _ []byte) ([]byte, error) {
+			if path == "/api/version" {
+				return []byte(`{"version":"` + known.version + `"}`), nil
+			}
+			return []byte(`{"models":[` + tag("m:latest", known.digest) + `]}`), nil
+		}
+		first := new(catalog.Catalog).Model(t.Context(), ask, "m").Fingerprint
+		if again := new(catalog.Catalog).Model(t.Context(), ask, "M:latest").Fingerprint; again != first || first == "" {
+			t.Errorf("%v has %q and %q", known, first, again)
+		}
+		seen[first] = true
+	}
+	if len(seen) != 3 {
+		t.Errorf("three have %v", seen)
+	}
+	c, u := newCatalog()
+	u.tags = `{"models":[` + tag("m:latest", "") + `]}`
+	if got := c.Model(t.Context(), u.ask, "m").Fingerprint; got != "" {
+		t.Errorf("of a model without a digest %q", got)
+	}
+}
+
+func TestOfTwoNamesThatAreOneTheFirstCounts(t *testing.T) {
+	c, u := newCatalog()
+	u.tags = `{"models":[` + tag("m:latest", "d1") + "," + tag("M", "d2") + `]}`
+	if got := c.Model(t.Context(), u.ask, "m").Digest; got != "d1" {
+		t.Errorf("digest %q", got)
+	}
+}
+
+func TestAnUpstreamThatTellsNothingCountsAsTheNewest(t *testing.T) {
+	c, u := newCatalog()
+	u.fault = errors.New("refused")
+	if got := c.Server(t.Context(), u.ask); got.Version != "" || got.Features != ollama.Newest {
+		t.Errorf("%+v", got)
 	}
 }

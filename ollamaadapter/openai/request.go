@@ -11,8 +11,8 @@ import (
 type ChatRequest struct {
 	Sampling
 
-	Model    string    `json:"model"`
-	Messages []Message `json:"messages"`
+	Model    string   `json:"model"`
+	Messages Messages `json:"messages"`
 
 	Stream        bool           `json:"stream"`
 	StreamOptions *StreamOptions `json:"stream_options"`
@@ -71,64 +71,6 @@ type Reasoning struct {
 // StreamOptions is ChatRequest.StreamOptions.
 type StreamOptions struct {
 	IncludeUsage bool `json:"include_usage"`
-}
-
-// Message is one message of a conversation.
-type Message struct {
-	Role       string     `json:"role"`
-	Content    Content    `json:"content"`
-	ToolCalls  []ToolCall `json:"tool_calls"`
-	ToolCallID string     `json:"tool_call_id"`
-	Name       string     `json:"name"`
-	// FunctionCall is what there was before ToolCalls.
-	FunctionCall *FunctionCall `json:"function_call"`
-	// Reasoning of an earlier answer, under both names that clients send it back.
-	Reasoning        Text `json:"reasoning"`
-	ReasoningContent Text `json:"reasoning_content"`
-}
-
-// Content is a message's content: a string, null, or an array of parts.
-type Content struct {
-	Text  Text
-	Parts []Part
-}
-
-// UnmarshalJSONFrom reads any of the three forms.
-func (c *Content) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	if dec.PeekKind() == '[' {
-		return json.UnmarshalDecode(dec, &c.Parts)
-	}
-	return c.Text.UnmarshalJSONFrom(dec)
-}
-
-// Part is one part of a message's content.
-type Part struct {
-	Type     string   `json:"type"`
-	Text     Text     `json:"text"`
-	Refusal  Text     `json:"refusal"`
-	ImageURL ImageURL `json:"image_url"`
-	Audio    struct {
-		Data   string `json:"data"`
-		Format string `json:"format"`
-	} `json:"input_audio"`
-}
-
-// ImageURL is an image: `{"url": …}`, or the bare URL that some clients send.
-type ImageURL struct {
-	URL string
-}
-
-// UnmarshalJSONFrom reads both forms.
-func (u *ImageURL) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
-	if dec.PeekKind() == '"' {
-		return json.UnmarshalDecode(dec, &u.URL)
-	}
-	var object struct {
-		URL string `json:"url"`
-	}
-	err := json.UnmarshalDecode(dec, &object)
-	u.URL = object.URL
-	return err
 }
 
 // ToolCall is a call of a tool that the model has asked for.

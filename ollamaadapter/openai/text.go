@@ -2,7 +2,6 @@ package openai
 
 import (
 	"bytes"
-	"errors"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -28,7 +27,7 @@ func (t *Text) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		*t = nil
 		return nil
 	case value.Kind() != '"':
-		return errors.New("no string")
+		return wrongType(dec)
 	}
 	*t = Text(value)
 	return nil
@@ -36,8 +35,28 @@ func (t *Text) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 
 // String is what the text says.
 func (t Text) String() string {
-	text, _ := jsontext.AppendUnquote(nil, t.JSON()) // valid: it was decoded
-	return string(text)
+	if inner := t.Unquoted(); bytes.IndexByte(inner, '\\') < 0 {
+		return string(inner)
+	}
+	return string(t.AppendTo(nil))
+}
+
+// AppendTo appends what the text says.
+func (t Text) AppendTo(data []byte) []byte {
+	inner := t.Unquoted()
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return append(data, inner...)
+	}
+	data, _ = jsontext.AppendUnquote(data, t) // valid: it was decoded
+	return data
+}
+
+// Unquoted is what stands between the quotes, escapes included.
+func (t Text) Unquoted() []byte {
+	if t == nil {
+		return nil
+	}
+	return t[1 : len(t)-1]
 }
 
 // JSON is the text as a JSON string; no text is an empty one.
@@ -59,14 +78,8 @@ func Join(texts []Text, separator string) Text {
 	}
 	contents := make([][]byte, len(texts))
 	for i, t := range texts {
-		contents[i] = unquoted(t)
+		contents[i] = t.Unquoted()
 	}
-	joined := append([]byte(`"`), bytes.Join(contents, unquoted(TextOf(separator)))...)
+	joined := append([]byte(`"`), bytes.Join(contents, TextOf(separator).Unquoted())...)
 	return append(joined, '"')
-}
-
-// unquoted is what stands between the quotes.
-func unquoted(t Text) []byte {
-	json := t.JSON()
-	return json[1 : len(json)-1]
 }

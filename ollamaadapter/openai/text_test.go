@@ -53,6 +53,9 @@ func TestTextSaysWhatItsSenderWrote(t *testing.T) {
 			if text.String() != test.want || text.Empty() != (test.want == "") {
 				t.Errorf("says %q, empty: %t; want %q", text, text.Empty(), test.want)
 			}
+			if said := string(text.AppendTo([]byte("> "))); said != "> "+test.want {
+				t.Errorf("appends %q", said)
+			}
 			if again := openai.TextOf(test.want); again.String() != test.want {
 				t.Errorf("%s says %q", again.JSON(), again)
 			}

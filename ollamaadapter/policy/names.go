@@ -2,49 +2,63 @@
 // options. It is pure: the Caddyfile says what it decides by.
 package policy
 
-import (
-	"regexp"
-	"strings"
-)
+import "strings"
 
-// plainName is a model's name as Ollama takes it: [host/][namespace/]name[:tag].
-var plainName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._/:@-]{0,255}$`)
+// plainName reports whether a model may have this name as Ollama takes it:
+// [host/][namespace/]name[:tag].
+func plainName(name string) bool {
+	if name == "" || len(name) > 256 || strings.IndexByte("._/:@-", name[0]) >= 0 {
+		return false
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("._/:@-", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return true
+}
 
 // Canonical is a model's name in the one form that comparisons use: Ollama takes
 // names in any case, and no tag for latest.
 func Canonical(name string) string {
 	name = strings.ToLower(name)
-	last := name[strings.LastIndexByte(name, '/')+1:]
-	if !strings.Contains(last, ":") {
+	if !tagged(name) {
 		name += ":latest"
 	}
 	return name
 }
 
+func tagged(name string) bool {
+	return strings.IndexByte(name[strings.LastIndexByte(name, '/')+1:], ':') >= 0
+}
+
 // matches reports whether a name matches a glob, in which * stands for anything.
 // A glob without a tag means every tag only if it ends in *.
 func matches(glob, name string) bool {
-	return wildcard(strings.ToLower(glob), strings.ToLower(name)) || wildcard(Canonical(glob), Canonical(name))
+	glob, name = strings.ToLower(glob), strings.ToLower(name)
+	if wildcard(glob, name) {
+		return true
+	}
+	return (!tagged(glob) || !tagged(name)) && wildcard(Canonical(glob), Canonical(name))
 }
 
 func wildcard(glob, name string) bool {
-	parts := strings.Split(glob, "*")
-	if len(parts) == 1 {
+	first, rest, found := strings.Cut(glob, "*")
+	if !found {
 		return glob == name
 	}
-	first, last := parts[0], parts[len(parts)-1]
-	if !strings.HasPrefix(name, first) || len(name) < len(first)+len(last) || !strings.HasSuffix(name, last) {
-		return false
-	}
-	name = name[len(first) : len(name)-len(last)]
-	for _, part := range parts[1 : len(parts)-1] {
-		_, rest, found := strings.Cut(name, part)
-		if !found {
-			return false
+	name, found = strings.CutPrefix(name, first)
+	for found {
+		part, after, more := strings.Cut(rest, "*")
+		if !more {
+			return strings.HasSuffix(name, part)
 		}
-		name = rest
+		_, name, found = strings.Cut(name, part)
+		rest = after
 	}
-	return true
+	return false
 }
 
 // IsCloud reports whether Ollama would send requests for this model to

@@ -42,23 +42,32 @@ func (p *Policy) Resolve(asked string, only []string) (model string, allowed boo
 	if asked == "" {
 		asked = p.DefaultModel
 	}
-	if !plainName.MatchString(asked) {
+	if !plainName(asked) {
 		return "", false
 	}
 	if !Permits(only, asked) {
 		return "", false
 	}
-	if model, ok := p.Aliases[Canonical(asked)]; ok {
+	if model, ok := p.alias(asked); ok {
 		return model, true
 	}
 	return asked, p.Visible(asked, false)
+}
+
+// alias is the model that is meant by a name, if it is an alias.
+func (p *Policy) alias(asked string) (model string, ok bool) {
+	if len(p.Aliases) == 0 {
+		return "", false
+	}
+	model, ok = p.Aliases[Canonical(asked)]
+	return model, ok
 }
 
 // MayLeave reports whether requests for a model that runs elsewhere, though its
 // name does not tell, may go there: if it is listed by its very name, or meant by
 // an alias.
 func (p *Policy) MayLeave(asked, model string) bool {
-	_, alias := p.Aliases[Canonical(asked)]
+	_, alias := p.alias(asked)
 	return alias || p.Visible(model, true)
 }
 
@@ -117,17 +126,20 @@ func overlay[V any](base, over map[string]V) map[string]V {
 	return out
 }
 
-// loadTime are the options that a model is loaded with: another value than the
+// LoadTime are the options that a model is loaded with: another value than the
 // loaded one makes Ollama load the model again, which takes seconds to minutes.
-var loadTime = []string{"num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread"}
+var LoadTime = []string{"main_gpu", "num_batch", "num_ctx", "num_gpu", "num_thread", "use_mmap"}
 
 // Options are the options of a request: what the client asked for, filled up and
-// bounded by the rules. The result is the caller's.
+// bounded by the rules. The result must not be changed: it may be the rules' own.
 func (r Rules) Options(asked map[string]any) map[string]any {
+	if len(asked) == 0 && len(r.Limits) == 0 {
+		return r.Defaults
+	}
 	options := make(map[string]any, len(asked)+len(r.Defaults))
 	maps.Copy(options, r.Defaults)
 	maps.Copy(options, asked)
-	for _, name := range loadTime {
+	for _, name := range LoadTime {
 		if pinned, ok := r.Defaults[name]; ok {
 			options[name] = pinned
 		}
@@ -150,7 +162,7 @@ func (r Rules) Options(asked map[string]any) map[string]any {
 // LoadOptions are those among options that a model is loaded with.
 func LoadOptions(options map[string]any) map[string]any {
 	load := make(map[string]any)
-	for _, name := range loadTime {
+	for _, name := range LoadTime {
 		if value, ok := options[name]; ok {
 			load[name] = value
 		}

@@ -308,12 +308,12 @@ func engineContent(in *openai.Message) any {
 func mergeSystemOf(in []openai.Message) []openai.Message {
 	var system []openai.Text
 	out := make([]openai.Message, 0, len(in)+1)
-	for _, m := range in {
+	for i, m := range in {
 		if roles[m.Role] != "system" {
 			out = append(out, m)
 			continue
 		}
-		text, _, _ := content(m.Content, "") // checked before
+		text, _, _ := content(&m.Content, i) // checked before
 		system = append(system, text)
 	}
 	if len(system) == 0 {

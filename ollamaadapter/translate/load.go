@@ -1,9 +1,6 @@
 package translate
 
 import (
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
 )
 
@@ -12,8 +9,10 @@ type Load struct {
 	// Key is the same for all loads that are one to Ollama, by whatever name or path
 	// the model is asked for.
 	Key string
-	// Body of the request, which goes to the path of the exchange.
-	Body jsontext.Value
+
+	path, model string
+	options     string // JSON; empty: none
+	keepAlive   *float64
 }
 
 // loadRequest loads a model with these options, by asking it for nothing. The model of
@@ -22,33 +21,52 @@ func loadRequest(path string, settings Settings, options map[string]any) *Load {
 	if settings.Remote {
 		return nil
 	}
-	request := object{{"model", settings.Model}, {"stream", jsontext.Value("false")}}
-	switch path {
+	var room [256]byte
+	key := append(room[:0], policy.Canonical(settings.Model)...)
+	name := len(key)
+	key = appendLoadOptions(key, options)
+	load := &Load{Key: string(key), path: path, model: settings.Model, keepAlive: settings.Rules.KeepAlive}
+	load.options = load.Key[name:]
+	return load
+}
+
+// Body is that of the request, which goes to the path of the exchange.
+func (l *Load) Body() []byte {
+	body := appendText([]byte(`{"model":`), l.model)
+	body = append(body, `,"stream":false`...)
+	switch l.path {
 	case "/api/chat":
-		request = append(request, member{"messages", []any{}})
+		body = append(body, `,"messages":[]`...)
 	case "/api/generate":
-		request = append(request, member{"prompt", ""})
+		body = append(body, `,"prompt":""`...)
 	case "/api/embed":
-		request = append(request, member{"input", []any{}})
+		body = append(body, `,"input":[]`...)
 	}
-	key := policy.Canonical(settings.Model)
-	if options = policy.LoadOptions(options); len(options) > 0 {
-		encoded, err := json.Marshal(options, json.Deterministic(true))
-		if err != nil {
-			return nil // no request with such options will get any further
-		}
-		request = append(request, member{"options", jsontext.Value(encoded)})
-		key += string(encoded)
+	if l.options != "" {
+		body = append(append(body, `,"options":`...), l.options...)
 	}
 	// a keep_alive of 0 would not load but unload
-	if keep := settings.Rules.KeepAlive; keep != nil && *keep != 0 {
-		encoded, err := json.Marshal(*keep)
-		if err != nil {
-			return nil
-		}
-		request = append(request, member{"keep_alive", jsontext.Value(encoded)})
+	if keep := l.keepAlive; keep != nil && *keep != 0 {
+		body = appendNumber(append(body, `,"keep_alive":`...), *keep)
 	}
-	return &Load{Key: key, Body: encodeOrdered(request)}
+	return append(body, '}')
+}
+
+// appendLoadOptions writes those among options that a model is loaded with, if there
+// are any.
+func appendLoadOptions(data []byte, options map[string]any) []byte {
+	before := byte('{')
+	for _, name := range policy.LoadTime {
+		if value, ok := options[name]; ok {
+			data = appendText(append(data, before), name)
+			data = appendValue(append(data, ':'), value)
+			before = ','
+		}
+	}
+	if before == '{' {
+		return data
+	}
+	return append(data, '}')
 }
 
 // maxTokens are the tokens that a choice may have by its options; 0: any number.

@@ -6,10 +6,8 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
 
@@ -30,31 +28,10 @@ type message struct {
 	role       string
 	content    openai.Text
 	thinking   openai.Text
-	images     []any          // strings
+	images     []string
 	toolCalls  jsontext.Value // of ollama.ToolCall
 	toolName   string
 	toolCallID string
-}
-
-// object is the message in the order and with the fields that Ollama has.
-func (m *message) object() object {
-	out := object{{"role", m.role}, {"content", m.content.JSON()}}
-	if !m.thinking.Empty() {
-		out = append(out, member{"thinking", m.thinking.JSON()})
-	}
-	if len(m.images) > 0 {
-		out = append(out, member{"images", m.images})
-	}
-	if m.toolCalls != nil {
-		out = append(out, member{"tool_calls", m.toolCalls})
-	}
-	if m.toolName != "" {
-		out = append(out, member{"tool_name", m.toolName})
-	}
-	if m.toolCallID != "" {
-		out = append(out, member{"tool_call_id", m.toolCallID})
-	}
-	return out
 }
 
 func messages(in []openai.Message) ([]message, error) {
@@ -74,17 +51,16 @@ func messages(in []openai.Message) ([]message, error) {
 // translate makes m of one message of a conversation.
 func (m *message) translate(conversation []openai.Message, i int) error {
 	in := &conversation[i]
-	at := index("messages", i)
 	role, known := roles[in.Role]
 	if !known {
-		return invalid(at+".role", "must be system, developer, user, assistant or tool")
+		return invalid(index("messages", i)+".role", "must be system, developer, user, assistant or tool")
 	}
 	m.role = role
 	if in.FunctionCall != nil {
-		return unsupported(at+".function_call", "use tool_calls instead")
+		return unsupported(index("messages", i)+".function_call", "use tool_calls instead")
 	}
 	var err error
-	if m.content, m.images, err = content(in.Content, at+".content"); err != nil {
+	if m.content, m.images, err = content(&in.Content, i); err != nil {
 		return err
 	}
 	switch role {
@@ -93,7 +69,7 @@ func (m *message) translate(conversation []openai.Message, i int) error {
 		if m.thinking.Empty() {
 			m.thinking = in.Reasoning
 		}
-		m.toolCalls, err = toolCalls(in.ToolCalls, at+".tool_calls")
+		m.toolCalls, err = toolCalls(in.ToolCalls, i)
 	case "tool":
 		m.toolCallID, m.toolName = in.ToolCallID, in.Name
 		if call, found := callOf(conversation, i); found { // the id as the model has seen it
@@ -103,14 +79,14 @@ func (m *message) translate(conversation []openai.Message, i int) error {
 	return err
 }
 
-// content keeps a message in one piece: its texts joined, its images beside them.
-func content(c openai.Content, at string) (text openai.Text, images []any, err error) {
+// content keeps the message i in one piece: its texts joined, its images beside them.
+func content(c *openai.Content, i int) (text openai.Text, images []string, err error) {
 	if c.Parts == nil {
 		return c.Text, nil, nil
 	}
 	var texts []openai.Text
-	for i, part := range c.Parts {
-		at := index(at, i)
+	for j := range c.Parts {
+		part := &c.Parts[j]
 		switch part.Type {
 		case "text", "input_text", "output_text":
 			texts = append(texts, part.Text)
@@ -124,17 +100,20 @@ func content(c openai.Content, at string) (text openai.Text, images []any, err e
 			images = append(images, image)
 		case "input_audio":
 			// Ollama takes audio among the images and tells them apart by content (0.20.0)
-			audio, err := audio(part.Audio.Data, part.Audio.Format, at)
+			audio, err := audio(part.Audio.Data, part.Audio.Format, partOf(i, j))
 			if err != nil {
 				return nil, nil, err
 			}
 			images = append(images, audio)
 		default:
-			return nil, nil, invalid(at+".type", "must be text, image_url, input_audio or refusal")
+			return nil, nil, invalid(partOf(i, j)+".type", "must be text, image_url, input_audio or refusal")
 		}
 	}
 	return openai.Join(texts, "\n"), images, nil
 }
+
+// partOf names the part j of the message i.
+func partOf(i, j int) string { return index(index("messages", i)+".content", j) }
 
 // image takes the base64 text out of a data URL. No URL is ever fetched: the
 // gateway stands where it can reach what the client must not (SSRF).
@@ -167,28 +146,30 @@ func audio(data, format, at string) (string, error) {
 
 // toolCalls turns the calls of an earlier answer back into Ollama's form. The
 // order of the arguments' keys stays: models see it.
-func toolCalls(in []openai.ToolCall, at string) (jsontext.Value, error) {
+func toolCalls(in []openai.ToolCall, message int) (jsontext.Value, error) {
 	if len(in) == 0 {
 		return nil, nil
 	}
-	var out []ollama.ToolCall
+	out := []byte{'['}
 	for i, call := range in {
-		at := index(at, i) + ".function"
 		if call.Function.Name == "" {
-			return nil, missing(at + ".name")
+			return nil, missing(callAt(message, i) + ".name")
 		}
 		arguments := jsontext.Value(call.Function.Arguments)
 		if strings.TrimSpace(call.Function.Arguments) == "" {
 			arguments = jsontext.Value("{}")
 		}
-		if !arguments.IsValid() || arguments.Kind() != '{' {
-			return nil, invalid(at+".arguments", "must be a JSON object within a string")
+		if !arguments.IsValid() || arguments.Kind() != '{' || arguments.Compact() != nil {
+			return nil, invalid(callAt(message, i)+".arguments", "must be a JSON object within a string")
 		}
-		out = append(out, ollama.ToolCall{ID: call.ID, Function: ollama.FunctionCall{
-			Index: i, Name: call.Function.Name, Arguments: arguments,
-		}})
+		out = appendCall(appendComma(out, i), i, &call, arguments)
 	}
-	return json.Marshal(out)
+	return append(out, ']'), nil
+}
+
+// callAt names the function of the call i of a message.
+func callAt(message, i int) string {
+	return index(index("messages", message)+".tool_calls", i) + ".function"
 }
 
 // callOf finds the call that the result in[i] is of: the one with its id in the

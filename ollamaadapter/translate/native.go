@@ -34,7 +34,7 @@ func DecodeNative(body []byte) (*Native, error) {
 		Model    string                    `json:"model"`
 		Name     string                    `json:"name"` // of /api/show, before there was model
 		Stream   *bool                     `json:"stream"`
-		Messages []openai.Message          `json:"messages"`
+		Messages openai.Messages           `json:"messages"`
 		Prompt   string                    `json:"prompt"`
 		Input    jsontext.Value            `json:"input"`
 		Tools    []jsontext.Value          `json:"tools"`

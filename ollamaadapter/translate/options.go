@@ -17,17 +17,17 @@ import (
 // stays out: Ollama's /v1 would set temperature and top_p to 1, whatever the
 // model's own defaults are (ollama#17744).
 func askedOptions(req *openai.Sampling) (map[string]any, error) {
-	options := make(map[string]any)
+	var options asked
 	for name, value := range req.Options {
 		parsed, err := nativeOption(name, value)
 		if err != nil {
 			return nil, err
 		}
 		if parsed != nil {
-			options[name] = parsed
+			options.set(name, parsed)
 		}
 	}
-	if err := setNumbers(options, []field[float64]{
+	if err := setNumbers(&options, []field[float64]{
 		{"min_p", "min_p", req.MinP, 0, 1},
 		{"repeat_penalty", "repeat_penalty", req.RepeatPenalty, 0, 10},
 		{"temperature", "temperature", req.Temperature, 0, 2},
@@ -37,7 +37,7 @@ func askedOptions(req *openai.Sampling) (map[string]any, error) {
 	}); err != nil {
 		return nil, err
 	}
-	if err := setNumbers(options, []field[int64]{
+	if err := setNumbers(&options, []field[int64]{
 		{"num_ctx", "num_ctx", req.NumCtx, 1, 1 << 30},
 		{"top_k", "top_k", req.TopK, 0, 1 << 30},
 		{"seed", "seed", req.Seed, math.MinInt64, math.MaxInt64},
@@ -48,14 +48,27 @@ func askedOptions(req *openai.Sampling) (map[string]any, error) {
 		return nil, err
 	}
 	if stop := sequences(req.Stop); len(stop) > 0 {
-		options["stop"] = stop
+		options.set("stop", stop)
 	}
 	return options, nil
+}
+
+// asked are the options that a client asks for; nil: none.
+type asked map[string]any
+
+func (a *asked) set(option string, value any) {
+	if *a == nil {
+		*a = make(asked)
+	}
+	(*a)[option] = value
 }
 
 // sequences are those that can end an answer: an empty one would end every answer
 // before its first word.
 func sequences(stop openai.Stop) []string {
+	if len(stop) == 0 {
+		return nil
+	}
 	return slices.DeleteFunc(slices.Clone([]string(stop)), func(s string) bool { return s == "" })
 }
 
@@ -66,7 +79,7 @@ type field[N int64 | float64] struct {
 	min, max      N
 }
 
-func setNumbers[N int64 | float64](options map[string]any, fields []field[N]) error {
+func setNumbers[N int64 | float64](options *asked, fields []field[N]) error {
 	for _, f := range fields {
 		if f.value == nil {
 			continue
@@ -74,7 +87,7 @@ func setNumbers[N int64 | float64](options map[string]any, fields []field[N]) er
 		if *f.value < f.min || *f.value > f.max {
 			return invalid(f.param, fmt.Sprintf("must lie between %v and %v", f.min, f.max))
 		}
-		options[f.option] = *f.value
+		options.set(f.option, *f.value)
 	}
 	return nil
 }

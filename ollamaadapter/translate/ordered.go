@@ -137,8 +137,3 @@ func appendOrdered(data []byte, value any) []byte {
 		panic("not a JSON value of ours")
 	}
 }
-
-func appendText(data []byte, text string) []byte {
-	data, _ = jsontext.AppendQuote(data, text) // invalid UTF-8 is replaced
-	return data
-}

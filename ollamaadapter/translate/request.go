@@ -131,7 +131,8 @@ func (d *ChatDraft) For(settings Settings) (*Exchange, error) {
 			exchange.promptBytes += textBytes(m.content.String())
 		}
 	}
-	for choice := range choices(req.N) {
+	exchange.add(native)
+	for choice := 1; choice < choices(req.N); choice++ {
 		one := *native
 		one.Options = optionsOf(native.Options, choice)
 		exchange.add(&one)

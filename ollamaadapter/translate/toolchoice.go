@@ -27,10 +27,10 @@ type toolChoice struct {
 }
 
 func parseToolChoice(raw jsontext.Value) (toolChoice, error) {
-	wrong := invalid("tool_choice", "must be none, auto, required, or name a function")
 	if !isSet(raw) {
 		return toolChoice{}, nil
 	}
+	wrong := invalid("tool_choice", "must be none, auto, required, or name a function")
 	if raw.Kind() == '"' {
 		switch string(raw) {
 		case `"auto"`:

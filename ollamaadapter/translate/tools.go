@@ -36,7 +36,10 @@ func tools(in []openai.Tool, choice toolChoice, features ollama.Features) ([]oll
 	dialect := SchemaDialect{
 		TypeLists: features.TypeLists, AnyOf: features.AnyOf, NestedRequired: features.NestedRequired,
 	}
-	var out []ollama.Tool
+	if len(in) == 0 {
+		return nil, nil
+	}
+	out := make([]ollama.Tool, 0, len(in))
 	for i, tool := range in {
 		if !choice.allows(tool.Function.Name) {
 			continue
@@ -46,7 +49,7 @@ func tools(in []openai.Tool, choice toolChoice, features ollama.Features) ([]oll
 			// without any, Ollama would show the model {"type":"","properties":null}
 			parameters = jsontext.Value(`{}`)
 		}
-		schema, notes, err := toolSchema(parameters, dialect)
+		schema, notes, err := schemas.rewrite(parameters, dialect)
 		if err != nil {
 			return nil, invalid(parametersOf(i), err.Error())
 		}
