@@ -135,13 +135,13 @@ func answers(answer ollamatest.Answer) ollamatest.Model {
 }
 
 // caddyContext is a configuration of Caddy's that ends with the test.
-func caddyContext(t *testing.T) caddy.Context {
+func caddyContext(t testing.TB) caddy.Context {
 	t.Helper()
 	return loggingTo(t, `{"output":"discard"}`)
 }
 
 // loggingTo is a configuration of Caddy's with this log writer.
-func loggingTo(t *testing.T, writer string) caddy.Context {
+func loggingTo(t testing.TB, writer string) caddy.Context {
 	t.Helper()
 	storage, err := json.Marshal(map[string]string{"module": "file_system", "root": storageDir(t)})
 	if err != nil {
@@ -160,7 +160,7 @@ func loggingTo(t *testing.T, writer string) caddy.Context {
 
 // storageDir is a storage for Caddy in which there is a key to name conversations by.
 // To make one Caddy's storage would be locked, and a goroutine left behind for seconds.
-func storageDir(t *testing.T) string {
+func storageDir(t testing.TB) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "caddy_ollama"), 0o700); err != nil {
@@ -173,7 +173,7 @@ func storageDir(t *testing.T) string {
 }
 
 // load loads a module from its JSON, as Caddy does.
-func load[T any](t *testing.T, ctx caddy.Context, id string, config any) T {
+func load[T any](t testing.TB, ctx caddy.Context, id string, config any) T {
 	t.Helper()
 	raw, err := json.Marshal(config)
 	if err != nil {
