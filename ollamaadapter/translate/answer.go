@@ -41,14 +41,16 @@ const (
 	ReasoningHidden
 )
 
-func (f ReasoningFields) split(text string) (reasoning, reasoningContent string) {
+// split is the reasoning for each of the two fields.
+func split[Text ~string | ~[]byte](f ReasoningFields, text Text) (reasoning, reasoningContent Text) {
+	var none Text
 	switch f {
 	case ReasoningContentOnly:
-		return "", text
+		return none, text
 	case ReasoningOnly:
-		return text, ""
+		return text, none
 	case ReasoningHidden:
-		return "", ""
+		return none, none
 	default:
 		return text, text
 	}

@@ -31,6 +31,9 @@ func whole(body string) (*openai.Completion, translate.Summary, error) {
 	return w.Completion().(*openai.Completion), w.Summary(), nil
 }
 
+// contentOf is the text of a choice.
+func contentOf(choice openai.Choice) string { return openai.Text(choice.Message.Content).String() }
+
 var identity = translate.Identity{ID: "chatcmpl-1", Created: 1_700_000_000, Model: "m"}
 
 // madeUp are the ids of tool calls that Ollama gave none.

@@ -189,10 +189,7 @@ func TestEngineStream(t *testing.T) {
 					t.Fatal(err)
 				}
 				choice := whole.Completion().(*openai.Completion).Choices[0]
-				var content string
-				if choice.Message.Content != nil {
-					content = *choice.Message.Content
-				}
+				content := contentOf(choice)
 				var calls []string
 				for _, call := range choice.Message.ToolCalls {
 					calls = append(calls, call.Function.Name+"("+call.Function.Arguments+")")

@@ -112,9 +112,7 @@ func (w *Whole) text() *openai.TextCompletion {
 			text.Text = w.form.Echo[i]
 		}
 		offset := len([]rune(text.Text))
-		if choice.Message.Content != nil {
-			text.Text += *choice.Message.Content
-		}
+		text.Text += openai.Text(choice.Message.Content).String()
 		if w.form.Logprobs {
 			text.Logprobs, _ = textLogprobs(w.logprobs[i], offset)
 		}
@@ -131,20 +129,6 @@ func (s *Stream) text(resp *ollama.ChatResponse) {
 	}
 	if choice.Text != "" || choice.Logprobs != nil {
 		s.sendText(choice)
-	}
-}
-
-func (s *Stream) sendText(choice openai.TextChoice) {
-	choice.Index = s.choice
-	chunk := s.newText()
-	chunk.Choices = []openai.TextChoice{choice}
-	s.event(chunk)
-}
-
-func (s *Stream) newText() openai.TextCompletion {
-	return openai.TextCompletion{
-		ID: s.id.ID, Object: "text_completion", Created: s.id.Created, Model: s.id.Model,
-		SystemFingerprint: s.id.Fingerprint,
 	}
 }
 

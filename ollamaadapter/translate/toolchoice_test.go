@@ -177,7 +177,7 @@ func TestSeveralChoices(t *testing.T) {
 	}
 	completion := whole.Completion().(*openai.Completion)
 	for i, c := range completion.Choices {
-		if c.Index != i || *c.Message.Content != []string{"one", "two"}[i] {
+		if c.Index != i || contentOf(c) != []string{"one", "two"}[i] {
 			t.Errorf("choice %d is %+v", i, c)
 		}
 	}
@@ -204,10 +204,23 @@ func TestReasoningFields(t *testing.T) {
 		{"hidden", translate.ReasoningHidden, ``},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			stream := translate.NewStream(identity, translate.AnswerForm{Choices: 1, Reasoning: test.fields})
-			out, err := stream.Write([]byte(`{"message":{"thinking":"hm"}}` + "\n"))
-			if err != nil || !strings.Contains(string(out), `"delta":{`+test.want+`}`) && test.want != "" || strings.Contains(string(out), "hm") != (test.want != "") {
-				t.Errorf("%v: %s", err, out)
+			for _, line := range []string{
+				`{"message":{"thinking":"hm"}}` + "\n",
+				plainForms["chat's thinking"].before + "hm" + plainForms["chat's thinking"].after + "}\n",
+			} {
+				form := translate.AnswerForm{Choices: 1, Reasoning: test.fields}
+				stream := translate.NewStream(identity, form)
+				out, err := stream.Write([]byte(line))
+				if err != nil || !strings.Contains(string(out), `"delta":{`+test.want+`}`) && test.want != "" || strings.Contains(string(out), "hm") != (test.want != "") {
+					t.Errorf("%v: %s", err, out)
+				}
+				whole := translate.NewWhole(identity, form)
+				if _, err := whole.Write([]byte(line)); err != nil {
+					t.Fatal(err)
+				}
+				if out := string(whole.CutOff()); !strings.Contains(out, strings.TrimSuffix(`"refusal":null,`+test.want, ",")+"}") {
+					t.Errorf("a whole answer: %s", out)
+				}
 			}
 		})
 	}

@@ -1,8 +1,6 @@
 package translate
 
 import (
-	"strings"
-
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -22,7 +20,7 @@ type Whole struct {
 	size       int
 
 	// of the choice that is being read
-	content, thinking strings.Builder
+	content, thinking gathered
 	toolCalls         []openai.AnswerToolCall
 	probabilities     []ollama.Logprob
 }
@@ -87,25 +85,31 @@ func (w *Whole) Completion() any {
 }
 
 func (w *Whole) begin() {
-	w.content.Reset()
-	w.thinking.Reset()
+	w.content, w.thinking = gathered{}, gathered{}
 	w.toolCalls, w.probabilities = nil, nil
 }
 
 func (w *Whole) add(resp *ollama.ChatResponse, _ []byte) {
-	w.content.WriteString(resp.Message.Content)
-	w.thinking.WriteString(resp.Message.Thinking)
+	w.content.add(resp.Message.Content)
+	w.thinking.add(resp.Message.Thinking)
 	w.toolCalls = append(w.toolCalls, answeredCalls(resp.Message.ToolCalls, 0, false)...)
 	if w.form.Logprobs {
 		w.probabilities = append(w.probabilities, resp.Logprobs...)
 	}
 }
 
+func (w *Whole) addPlain(p plain) {
+	w.content.addEscaped(p.content)
+	w.thinking.addEscaped(p.thinking)
+}
+
 func (w *Whole) finish(reason string, _ bool) {
 	message := openai.AnswerMessage{Role: "assistant", ToolCalls: w.toolCalls}
-	message.Reasoning, message.ReasoningContent = w.form.Reasoning.split(w.thinking.String())
-	if content := w.content.String(); content != "" || len(w.toolCalls) == 0 {
-		message.Content = &content
+	if !w.thinking.empty() {
+		message.Reasoning, message.ReasoningContent = split(w.form.Reasoning, w.thinking.value())
+	}
+	if !w.content.empty() || len(w.toolCalls) == 0 {
+		message.Content = w.content.value()
 	}
 	choice := openai.Choice{Index: w.choice, Message: message, FinishReason: reason}
 	if w.form.Logprobs {
