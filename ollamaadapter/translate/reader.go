@@ -60,12 +60,12 @@ func (r *reader) read(piece []byte) error {
 			r.failed = ErrGarbage
 			break
 		}
-		if !whole {
+		if !whole || len(r.pending) > 0 {
 			r.pending = append(r.pending, line...)
-			break
+			line = r.pending
 		}
-		if len(r.pending) > 0 {
-			line = append(r.pending, line...)
+		if !whole {
+			break
 		}
 		r.failed = r.line(line)
 		r.pending = r.pending[:0]

@@ -38,6 +38,7 @@ func NewStream(id Identity, form AnswerForm) *Stream {
 // error again.
 func (s *Stream) Write(piece []byte) (events []byte, err error) {
 	s.events.Reset()
+	s.events.Grow(2 * len(piece)) // or it would, time and again
 	err = s.read(piece)
 	return s.events.Bytes(), err
 }
