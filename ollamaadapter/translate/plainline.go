@@ -15,17 +15,23 @@ import (
 // Their texts are copied, escapes and all, into an answer of which everything else is
 // known. A line in any other form, be it by a blank, is decoded.
 
-// plain is a line of that form. Its texts are as they are escaped in JSON, and such
-// that they may stand in a server-sent event. Either content or thinking is empty.
+// plain is a line of that form, or one that begins so. Its texts are as they are escaped
+// in JSON, and such that they may stand in a server-sent event.
 type plain struct {
 	line                     []byte
 	model, content, thinking []byte
+	state                    []byte // what follows the texts
 }
 
 // unheeded are the texts that may stand behind the model's name and say nothing to us.
 var unheeded = []string{`,"remote_model":"`, `,"remote_host":"`, `,"created_at":"`}
 
-// plainLine takes a line apart if it is of that form.
+// goesOn reports whether the line adds one text, and says nothing else.
+func (p *plain) goesOn() bool {
+	return string(p.state) == `"done":false}` && (len(p.content) == 0) != (len(p.thinking) == 0)
+}
+
+// plainLine takes a line apart if it begins so.
 func plainLine(line []byte) (p plain, ok bool) {
 	at := scanner{rest: line}
 	p.line = line
@@ -37,17 +43,19 @@ func plainLine(line []byte) (p plain, ok bool) {
 			return p, false
 		}
 	}
-	end := `},"done":false}`
+	end := `},`
 	if !at.skip(`,"message":{"role":"assistant","content":"`) {
 		if !at.skip(`,"response":"`) {
 			return p, false
 		}
-		end = `,"done":false}`
+		end = `,`
 	}
 	if !at.take(&p.content) || at.skip(`,"thinking":"`) && !at.take(&p.thinking) {
 		return p, false
 	}
-	return p, string(at.rest) == end && (len(p.content) == 0) != (len(p.thinking) == 0)
+	ok = at.skip(end)
+	p.state = at.rest
+	return p, ok
 }
 
 // scanner is what is left of a line.

@@ -158,8 +158,14 @@ func (r *reader) line(line []byte) error {
 		return nil
 	}
 	r.lines++
-	if r.plain(line) {
+	p, ok := plainLine(line)
+	if ok && r.takePlain(p) {
 		return nil
+	}
+	if ok {
+		if resp := p.end(); resp != nil && r.isModel(p.model) {
+			return r.take(resp, line)
+		}
 	}
 	resp, err := decodeResponse(line)
 	if err != nil {
@@ -196,13 +202,9 @@ func (r *reader) take(resp *ollama.ChatResponse, line []byte) error {
 	return nil
 }
 
-// plain takes a line that is read without decoding it, if it is one.
-func (r *reader) plain(line []byte) bool {
-	if r.form.ForcedCall {
-		return false
-	}
-	p, ok := plainLine(line)
-	if !ok || r.full() || !r.isModel(p.model) {
+// takePlain takes what a line says that is not decoded, if it is nothing but a text.
+func (r *reader) takePlain(p plain) bool {
+	if !p.goesOn() || r.form.ForcedCall || r.full() || !r.isModel(p.model) {
 		return false
 	}
 	r.count()
