@@ -1,7 +1,5 @@
 package openai
 
-import "github.com/go-json-experiment/json/jsontext"
-
 // Completion is the answer to a ChatRequest that asked for no stream.
 type Completion struct {
 	ID                string   `json:"id"`
@@ -21,14 +19,14 @@ type Choice struct {
 	FinishReason string        `json:"finish_reason"`
 }
 
-// AnswerMessage is what the model said. Its texts are JSON strings. Content is null if it
-// only called tools; Refusal is always null, but SDKs with strict types want to see it.
+// AnswerMessage is what the model said. Content is null if it only called tools;
+// Refusal is always null, but SDKs with strict types want to see it.
 type AnswerMessage struct {
 	Role             string           `json:"role"`
-	Content          jsontext.Value   `json:"content"`
+	Content          *string          `json:"content"`
 	Refusal          *string          `json:"refusal"`
-	Reasoning        jsontext.Value   `json:"reasoning,omitzero"`
-	ReasoningContent jsontext.Value   `json:"reasoning_content,omitzero"`
+	Reasoning        string           `json:"reasoning,omitempty"`
+	ReasoningContent string           `json:"reasoning_content,omitempty"`
 	ToolCalls        []AnswerToolCall `json:"tool_calls,omitempty"`
 }
 

@@ -189,7 +189,10 @@ func TestEngineStream(t *testing.T) {
 					t.Fatal(err)
 				}
 				choice := whole.Completion().(*openai.Completion).Choices[0]
-				content := contentOf(choice)
+				var content string
+				if choice.Message.Content != nil {
+					content = *choice.Message.Content
+				}
 				var calls []string
 				for _, call := range choice.Message.ToolCalls {
 					calls = append(calls, call.Function.Name+"("+call.Function.Arguments+")")

@@ -56,7 +56,7 @@ func TestAnAnswerEndsWhenItHasItsTokens(t *testing.T) {
 				if err := add(whole, nil); err != nil {
 					t.Fatal(err)
 				}
-				if c := whole.Completion().(*openai.Completion).Choices[0]; c.FinishReason != "length" || strings.Count(contentOf(c), "w") > test.limit {
+				if c := whole.Completion().(*openai.Completion).Choices[0]; c.FinishReason != "length" || strings.Count(*c.Message.Content, "w") > test.limit {
 					t.Errorf("whole: %+v", c)
 				}
 			}
@@ -94,7 +94,7 @@ func TestAnAnswerCutOffIsCompleteInItsForm(t *testing.T) {
 	if err := json.Unmarshal(whole.CutOff(), &completion); err != nil || len(completion.Choices) != 3 {
 		t.Fatalf("%v: %+v", err, completion)
 	}
-	if c := completion.Choices; contentOf(c[1]) != "w" || c[1].FinishReason != "length" || contentOf(c[2]) != "" {
+	if c := completion.Choices; *c[1].Message.Content != "w" || c[1].FinishReason != "length" || *c[2].Message.Content != "" {
 		t.Errorf("choices %+v", c)
 	}
 }
@@ -177,7 +177,7 @@ func TestAWholeAnswerIsGatheredFromItsLines(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := completion.Choices[0].Message
-	if string(m.Reasoning) != `"hm"` || string(m.Content) != `"hello!"` || len(m.ToolCalls) != 2 || m.ToolCalls[1].Function.Name != "g" || completion.Choices[0].FinishReason != "tool_calls" {
+	if m.Reasoning != "hm" || *m.Content != "hello!" || len(m.ToolCalls) != 2 || m.ToolCalls[1].Function.Name != "g" || completion.Choices[0].FinishReason != "tool_calls" {
 		t.Errorf("gathered %+v", completion.Choices[0])
 	}
 	if !summary.Counted || summary.CompletionTokens != 9 || completion.Usage.TotalTokens != 12 {

@@ -147,7 +147,7 @@ func (s *Stream) finish(reason string, _ bool) {
 func (s *Stream) sendUsage() {
 	s.open()
 	s.events.WriteString(`],"usage":`)
-	s.events.Write(eventJSON(s.summary.usage()))
+	s.events.Write(s.summary.appendUsage(s.events.AvailableBuffer()))
 	s.events.WriteString("}\n\n")
 }
 
@@ -173,21 +173,14 @@ func (s *Stream) write(choice template, text []byte) {
 	s.close()
 }
 
-// open writes the beginning of an event: that of one without choices, up to where they
-// would stand.
+// open writes the beginning of an event, up to where its choices stand.
 func (s *Stream) open() {
 	if s.start == nil {
-		var event any = openai.Chunk{
-			ID: s.id.ID, Object: "chat.completion.chunk", Created: s.id.Created, Model: s.id.Model,
-			SystemFingerprint: s.id.Fingerprint, Choices: []openai.ChunkChoice{},
-		}
+		object := "chat.completion.chunk"
 		if s.form.Text {
-			event = openai.TextCompletion{
-				ID: s.id.ID, Object: "text_completion", Created: s.id.Created, Model: s.id.Model,
-				SystemFingerprint: s.id.Fingerprint, Choices: []openai.TextChoice{},
-			}
+			object = "text_completion"
 		}
-		s.start = append([]byte("data: "), bytes.TrimSuffix(eventJSON(event), []byte("]}"))...)
+		s.start = s.id.open([]byte("data: "), object)
 	}
 	s.events.Write(s.start)
 }
