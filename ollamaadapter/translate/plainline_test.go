@@ -1,6 +1,7 @@
 package translate_test
 
 import (
+	stdjson "encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -65,7 +66,7 @@ func plainText(t *testing.T, kind, escaped, ending string) (text, events string,
 func TestALineIsReadAlikeWhetherItIsCopiedOrDecoded(t *testing.T) {
 	for _, escaped := range []string{
 		` word`, `你好`, `👋`, `\"quoted\"`, `a\\b\/c\b\f\n\r\t`, `\u003cb\u003e`, `\u00e9`, `\ud83d\udc4b`, `\u2028`, "\u2028\u2029",
-		`\ud83d`, `\udc4b\ud83d`, `\D800`, `\uD800`, `\x`, `\u12`, `\u12g4`, `\`, `"`, "\x00", "\x1f", "\x7f", "\xff", "h\xc3", "\xed\xa0\x80",
+		`\ud83d`, `\udc4b\ud83d`, `\D800`, `\uD800`, `\x`, `\u12`, `\u12g4`, `\`, `"`, "\x00", "\x01", "\x1f", "\x7f", "\xff", "h\xc3", "\xed\xa0\x80",
 		`","x":"`, `"},"done":true,"x":{"y":"`, `</script>`, `data: x`, `\n\ndata: [DONE]\n\n`, ``, `   `,
 	} {
 		for kind := range plainForms {
@@ -142,6 +143,40 @@ func TestTheFirstLineNamesTheModel(t *testing.T) {
 					t.Errorf("model %q, want %q", got, test.want)
 				}
 			})
+		}
+	}
+}
+
+// What more is said than one text has other ways.
+func TestALineOfMoreThanAPlainTextIsDecoded(t *testing.T) {
+	chat := func(fields, rest string) string {
+		return `{"model":"m","created_at":"2026-01-01T00:00:00Z","message":{"role":"assistant",` + fields + `},` + rest + "}\n"
+	}
+	const call = `{\"name\":\"f\",\"arguments\":{}}`
+	for _, test := range []struct {
+		name   string
+		forced bool
+		lines  string
+		want   outcome
+	}{
+		{"text and thinking in one line", false, chat(`"content":"a","thinking":"b"`, `"done":false`) + final, outcome{content: "a", thinking: "b", finish: "stop"}},
+		{"a last line with text", false, chat(`"content":"a"`, `"done":true,"done_reason":"stop"`), outcome{content: "a", finish: "stop"}},
+		{"a last line with thinking", false, chat(`"content":"","thinking":"b"`, `"done":true,"done_reason":"stop"`), outcome{thinking: "b", finish: "stop"}},
+		{"a last line with a call", false, chat(`"content":"","tool_calls":[{"function":{"name":"f","arguments":{}}}]`, `"done":true`), outcome{calls: []string{"f"}, finish: "tool_calls"}},
+		{"a call in the form of a text", true, chat(`"content":"`+call[:20]+`"`, `"done":false`) + chat(`"content":"`+call[20:]+`"`, `"done":false`) + final, outcome{calls: []string{"f"}, finish: "tool_calls"}},
+	} {
+		for _, form := range forms {
+			if test.forced && strings.HasPrefix(form.name, "Native") {
+				continue // there no call is forced
+			}
+			asked := translate.AnswerForm{Choices: 1, ForcedCall: test.forced}
+			out, err := brought(t, form.make(asked), []string{test.lines}, nil)
+			if err != nil {
+				t.Fatalf("%s, %s: %v", test.name, form.name, err)
+			}
+			if got := form.read(t, out, false, stdjson.Unmarshal); !same(got, test.want, false) {
+				t.Errorf("%s, %s: read %+v of %s", test.name, form.name, got, out)
+			}
 		}
 	}
 }
