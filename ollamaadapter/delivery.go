@@ -91,12 +91,12 @@ func (d *delivery) beat() {
 }
 
 // take takes a piece of the upstream's answer and sends what it comes to. moved says
-// that it ended a line.
-func (d *delivery) take(piece []byte) (moved bool, err error) {
+// that it ended a line, done that the choice is complete.
+func (d *delivery) take(piece []byte) (moved, done bool, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.answer.ChoiceDone() {
-		return false, errStopped
+		return false, true, errStopped
 	}
 	lines := d.answer.Lines()
 	out, err := d.answer.Write(piece)
@@ -104,7 +104,7 @@ func (d *delivery) take(piece []byte) (moved bool, err error) {
 	if err = errors.Join(d.sendContent(out), err); err == nil && d.answer.Stopped() {
 		err = errStopped
 	}
-	return d.answer.Lines() > lines, err
+	return d.answer.Lines() > lines, d.answer.ChoiceDone(), err
 }
 
 // errStopped stops an upstream that has more to say than is wanted of it.

@@ -122,10 +122,10 @@ func (h *Handler) ask(d *delivery, watch *watch, r *http.Request, next caddyhttp
 	upstream.deliver = func(piece []byte) error {
 		watch.delivering.Store(true)
 		defer watch.delivering.Store(false)
-		moved, err := d.take(piece)
+		moved, done, err := d.take(piece)
 		switch {
 		case err != nil:
-		case d.standing().done:
+		case done:
 			watch.expect(caddy.Duration(lingering))
 		case moved:
 			watch.expect(*h.StallTimeout)

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/rand"
 	"errors"
+	"strconv"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -41,14 +42,16 @@ const (
 	ReasoningHidden
 )
 
-func (f ReasoningFields) split(text string) (reasoning, reasoningContent string) {
+// split is the reasoning for each of the two fields.
+func split[Text ~string | ~[]byte](f ReasoningFields, text Text) (reasoning, reasoningContent Text) {
+	var none Text
 	switch f {
 	case ReasoningContentOnly:
-		return "", text
+		return none, text
 	case ReasoningOnly:
-		return text, ""
+		return text, none
 	case ReasoningHidden:
-		return "", ""
+		return none, none
 	default:
 		return text, text
 	}
@@ -60,6 +63,19 @@ type Identity struct {
 	Created     int64  // seconds since 1970
 	Model       string // as the client asked for it
 	Fingerprint string // of model and server; may be empty
+}
+
+// open appends the beginning of an answer, or of an event of one, up to where its choices
+// stand: an openai.Completion, openai.Chunk or openai.TextCompletion.
+func (id *Identity) open(out []byte, object string) []byte {
+	out = appendText(append(out, `{"id":`...), id.ID)
+	out = append(append(append(out, `,"object":"`...), object...), `","created":`...)
+	out = strconv.AppendInt(out, id.Created, 10)
+	out = append(append(out, `,"model":`...), eventJSON(id.Model)...) // which is the client's text
+	if id.Fingerprint != "" {
+		out = appendText(append(out, `,"system_fingerprint":`...), id.Fingerprint)
+	}
+	return append(out, `,"choices":[`...)
 }
 
 // NewID returns an id for an answer. Ollama's own /v1 draws from 999 of them.
@@ -131,16 +147,16 @@ func (s *Summary) finish(resp *ollama.ChatResponse, reason string, estimated int
 	s.Counted = true
 }
 
-func (s *Summary) usage() *openai.Usage {
-	usage := &openai.Usage{
-		PromptTokens:     s.PromptTokens,
-		CompletionTokens: s.CompletionTokens,
-		TotalTokens:      s.PromptTokens + s.CompletionTokens,
-	}
+// appendUsage appends it as an openai.Usage.
+func (s *Summary) appendUsage(out []byte) []byte {
+	out = strconv.AppendInt(append(out, `{"prompt_tokens":`...), int64(s.PromptTokens), 10)
+	out = strconv.AppendInt(append(out, `,"completion_tokens":`...), int64(s.CompletionTokens), 10)
+	out = strconv.AppendInt(append(out, `,"total_tokens":`...), int64(s.PromptTokens+s.CompletionTokens), 10)
 	if s.CachedTokens > 0 {
-		usage.PromptTokensDetails = &openai.PromptDetails{CachedTokens: s.CachedTokens}
+		out = strconv.AppendInt(append(out, `,"prompt_tokens_details":{"cached_tokens":`...), int64(s.CachedTokens), 10)
+		out = append(out, '}')
 	}
-	return usage
+	return append(out, '}')
 }
 
 // settleCalls makes of an answer's last part the tool calls that the client is

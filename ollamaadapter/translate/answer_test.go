@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
@@ -24,11 +22,16 @@ func add(w *translate.Whole, lines []byte) error {
 
 // whole translates an answer of one choice.
 func whole(body string) (*openai.Completion, translate.Summary, error) {
-	w := translate.NewWhole(identity, translate.AnswerForm{Choices: 1})
-	if err := add(w, []byte(body)); err != nil {
+	w, err := wholeOf(body)
+	if err != nil {
 		return nil, w.Summary(), err
 	}
 	return w.Completion().(*openai.Completion), w.Summary(), nil
+}
+
+func wholeOf(body string) (*translate.Whole, error) {
+	w := translate.NewWhole(identity, translate.AnswerForm{Choices: 1})
+	return w, add(w, []byte(body))
 }
 
 var identity = translate.Identity{ID: "chatcmpl-1", Created: 1_700_000_000, Model: "m"}
@@ -59,15 +62,11 @@ func TestCompletion(t *testing.T) {
 			`{"role":"assistant","content":"h` + "\ufffd" + `","refusal":null}`, "stop"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			completion, summary, err := whole(test.body)
+			w, err := wholeOf(test.body)
 			if err != nil {
 				t.Fatal(err)
 			}
-			data, err := json.Marshal(completion)
-			if err != nil {
-				t.Fatal(err)
-			}
-			got := madeUp.ReplaceAllString(string(data), "ID")
+			got := madeUp.ReplaceAllString(string(w.JSON()), "ID")
 			want := `{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m","choices":[{"index":0,"message":` +
 				test.message + `,"logprobs":null,"finish_reason":"` + test.finish + `"}],` +
 				`"usage":{"prompt_tokens":3,"completion_tokens":2,"total_tokens":5}}`
@@ -75,7 +74,7 @@ func TestCompletion(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
 			wantSummary := translate.Summary{Model: "m:latest", FinishReasons: []string{test.finish}, PromptTokens: 3, CompletionTokens: 2, Counted: true}
-			if !reflect.DeepEqual(summary, wantSummary) {
+			if summary := w.Summary(); !reflect.DeepEqual(summary, wantSummary) {
 				t.Errorf("summary %+v, want %+v", summary, wantSummary)
 			}
 		})

@@ -2,7 +2,6 @@ package translate
 
 import (
 	"bytes"
-	"strings"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -70,6 +69,11 @@ func (s *NativeStream) add(_ *ollama.ChatResponse, line []byte) {
 	}
 }
 
+func (s *NativeStream) addPlain(p plain) {
+	s.out.Write(p.line)
+	s.out.WriteByte('\n')
+}
+
 // saysNothing reports whether a line that adds nothing known to an answer adds nothing
 // else either. Before the first word such a line is not worth a status.
 func saysNothing(line []byte) bool {
@@ -110,7 +114,7 @@ type NativeWhole struct {
 	id   Identity
 	size int
 
-	content, thinking strings.Builder
+	content, thinking gathered
 	toolCalls         []any
 	logprobs          []any
 	last              object
@@ -157,8 +161,8 @@ func (w *NativeWhole) Failure(*openai.Error) []byte { return nil }
 func (w *NativeWhole) begin() {}
 
 func (w *NativeWhole) add(resp *ollama.ChatResponse, line []byte) {
-	w.content.WriteString(resp.Message.Content)
-	w.thinking.WriteString(resp.Message.Thinking)
+	w.content.add(resp.Message.Content)
+	w.thinking.add(resp.Message.Thinking)
 	if !resp.Done && len(resp.Message.ToolCalls) == 0 && len(resp.Logprobs) == 0 {
 		return
 	}
@@ -182,6 +186,11 @@ func (w *NativeWhole) add(resp *ollama.ChatResponse, line []byte) {
 	}
 }
 
+func (w *NativeWhole) addPlain(p plain) {
+	w.content.addEscaped(p.content)
+	w.thinking.addEscaped(p.thinking)
+}
+
 func (w *NativeWhole) finish(reason string, told bool) {
 	if !told {
 		w.last = object{
@@ -198,12 +207,12 @@ func (w *NativeWhole) json() []byte {
 		message, _ := w.last.get("message")
 		said, _ = message.(object)
 		said.set("role", "assistant")
-		said.set("content", w.content.String())
+		said.set("content", w.content.value())
 	} else {
-		w.last.set("response", w.content.String())
+		w.last.set("response", w.content.value())
 	}
-	if w.thinking.Len() > 0 {
-		said.set("thinking", w.thinking.String())
+	if !w.thinking.empty() {
+		said.set("thinking", w.thinking.value())
 	}
 	if len(w.toolCalls) > 0 {
 		said.set("tool_calls", w.toolCalls)

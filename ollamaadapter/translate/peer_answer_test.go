@@ -52,13 +52,12 @@ func TestPeerChatAnswer(t *testing.T) {
 			strings.Replace(hi, `"total_tokens":5`, `"total_tokens":5,"prompt_tokens_details":{"cached_tokens":1}`, 1)},
 	} {
 		t.Run(test.row+": "+test.name, func(t *testing.T) {
-			completion, _, err := whole(test.body)
+			w, err := wholeOf(test.body)
 			if err != nil {
 				t.Fatal(err)
 			}
-			data, err := json.Marshal(completion)
-			if got := madeUp.ReplaceAllString(string(data), "ID"); err != nil || got != test.want {
-				t.Errorf("%v\ngot  %s\nwant %s", err, got, test.want)
+			if got := madeUp.ReplaceAllString(string(w.JSON()), "ID"); got != test.want {
+				t.Errorf("got  %s\nwant %s", got, test.want)
 			}
 		})
 	}

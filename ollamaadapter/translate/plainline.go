@@ -3,72 +3,110 @@ package translate
 import (
 	"bytes"
 	"unicode/utf8"
-
-	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
 
-// Nearly all lines of a stream are of one form, in which only the text differs:
+// Nearly all lines of a stream are of one form, in which only the texts differ:
 //
 //	{"model":"…","created_at":"…","message":{"role":"assistant","content":"…"},"done":false}
+//	{"model":"…","created_at":"…","message":{"role":"assistant","content":"","thinking":"…"},"done":false}
 //	{"model":"…","created_at":"…","response":"…","done":false}
+//	{"model":"…","created_at":"…","response":"","thinking":"…","done":false}
 //
-// Their text is copied, escapes and all, into an event of which everything else is
+// Their texts are copied, escapes and all, into an answer of which everything else is
 // known. A line in any other form, be it by a blank, is decoded.
 
-// plainLine takes model and text out of a line of that form, as they are escaped.
-// The text is such that it may stand in a server-sent event.
-func plainLine(line []byte) (model, text []byte, ok bool) {
-	line, ok = bytes.CutPrefix(line, []byte(`{"model":"`))
-	if !ok {
-		return nil, nil, false
-	}
-	if model, line, ok = plainString(line); !ok {
-		return nil, nil, false
-	}
-	if line, ok = bytes.CutPrefix(line, []byte(`,"created_at":"`)); !ok {
-		return nil, nil, false
-	}
-	if _, line, ok = plainString(line); !ok {
-		return nil, nil, false
-	}
-	ending := `},"done":false}`
-	rest, chat := bytes.CutPrefix(line, []byte(`,"message":{"role":"assistant","content":"`))
-	if !chat {
-		ending = `,"done":false}`
-		if rest, ok = bytes.CutPrefix(line, []byte(`,"response":"`)); !ok {
-			return nil, nil, false
-		}
-	}
-	if text, rest, ok = plainString(rest); !ok || len(text) == 0 || string(rest) != ending {
-		return nil, nil, false
-	}
-	return model, text, true
+// plain is a line of that form, or one that begins so. Its texts are as they are escaped
+// in JSON, and such that they may stand in a server-sent event.
+type plain struct {
+	line                     []byte
+	model, content, thinking []byte
+	state                    []byte // what follows the texts
 }
 
-// plainString takes a JSON string's content off the beginning of s, up to its
-// closing quote. It gives up on what would have to be changed: surrogates, invalid
-// UTF-8, and the two line breaks of JavaScript.
-func plainString(s []byte) (content, rest []byte, ok bool) {
+// unheeded are the texts that may stand behind the model's name and say nothing to us.
+var unheeded = []string{`,"remote_model":"`, `,"remote_host":"`, `,"created_at":"`}
+
+// goesOn reports whether the line adds one text, and says nothing else.
+func (p *plain) goesOn() bool {
+	return string(p.state) == `"done":false}` && (len(p.content) == 0) != (len(p.thinking) == 0)
+}
+
+// plainLine takes a line apart if it begins so.
+func plainLine(line []byte) (p plain, ok bool) {
+	at := scanner{rest: line}
+	p.line = line
+	if !at.skip(`{"model":"`) || !at.take(&p.model) {
+		return p, false
+	}
+	for _, name := range unheeded {
+		if at.skip(name) && !at.take(nil) {
+			return p, false
+		}
+	}
+	end := `},`
+	if !at.skip(`,"message":{"role":"assistant","content":"`) {
+		if !at.skip(`,"response":"`) {
+			return p, false
+		}
+		end = `,`
+	}
+	if !at.take(&p.content) || at.skip(`,"thinking":"`) && !at.take(&p.thinking) {
+		return p, false
+	}
+	ok = at.skip(end)
+	p.state = at.rest
+	return p, ok
+}
+
+// scanner is what is left of a line.
+type scanner struct{ rest []byte }
+
+// skip skips what the rest begins with.
+func (s *scanner) skip(beginning string) bool {
+	if len(s.rest) < len(beginning) || string(s.rest[:len(beginning)]) != beginning {
+		return false
+	}
+	s.rest = s.rest[len(beginning):]
+	return true
+}
+
+// take takes a JSON string's content, up to its closing quote, and puts it into
+// content if that is not nil. It gives up on what would have to be changed:
+// surrogates, invalid UTF-8, and the two line breaks of JavaScript.
+func (s *scanner) take(content *[]byte) bool {
 	ascii := true
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
+	for i := 0; i < len(s.rest); i++ {
+		switch c := s.rest[i]; {
+		case ordinary[c]:
 		case c == '"':
-			content = s[:i]
-			return content, s[i+1:], ascii || plainUTF8(content)
+			text := s.rest[:i]
+			s.rest = s.rest[i+1:]
+			if content != nil {
+				*content = text
+			}
+			return ascii || plainUTF8(text)
 		case c == '\\':
-			n := plainEscape(s[i:])
+			n := plainEscape(s.rest[i:])
 			if n == 0 {
-				return nil, nil, false
+				return false
 			}
 			i += n - 1
-		case c < ' ':
-			return nil, nil, false
-		case c >= utf8.RuneSelf:
+		case c < utf8.RuneSelf:
+			return false // a control character
+		default:
 			ascii = false
 		}
 	}
-	return nil, nil, false
+	return false
 }
+
+// ordinary are the bytes that stand for themselves in a JSON string of ASCII.
+var ordinary = func() (is [256]bool) {
+	for c := ' '; c < utf8.RuneSelf; c++ {
+		is[c] = c != '"' && c != '\\'
+	}
+	return is
+}()
 
 // plainEscape is the length of the escape that s begins with; 0 if it is none, or
 // one half of a surrogate pair.
@@ -97,33 +135,4 @@ func isHex(c byte) bool {
 
 func plainUTF8(s []byte) bool {
 	return utf8.Valid(s) && !bytes.Contains(s, []byte("\u2028")) && !bytes.Contains(s, []byte("\u2029"))
-}
-
-// template is an event but for the text in its midst.
-type template struct{ before, after []byte }
-
-// addPlain sends a text as it is escaped.
-func (s *Stream) addPlain(escaped []byte) {
-	if s.plain == nil {
-		s.plain = s.template()
-	}
-	s.events.Write(s.plain.before)
-	s.events.Write(escaped)
-	s.events.Write(s.plain.after)
-}
-
-// template makes the template of this choice's events out of one that is made as
-// all others are.
-func (s *Stream) template() *template {
-	mark := "\ue000" // which nothing behind the text has
-	example := &Stream{id: s.id}
-	example.choice = s.choice
-	if s.form.Text {
-		example.sendText(openai.TextChoice{Text: mark})
-	} else {
-		example.send(openai.ChunkChoice{Delta: openai.Delta{Content: &mark}})
-	}
-	event := example.events.Bytes()
-	at := bytes.LastIndex(event, []byte(mark))
-	return &template{before: event[:at], after: event[at+len(mark):]}
 }

@@ -44,14 +44,10 @@ type receiver interface {
 	begin()
 	// add adds what a line says to the choice. line is the line as it came.
 	add(resp *ollama.ChatResponse, line []byte)
+	// addPlain adds what a line says that was not decoded.
+	addPlain(plain)
 	// finish ends a choice. told says that Ollama did so itself.
 	finish(reason string, told bool)
-}
-
-// plainReceiver takes the most common line, which adds a little text and nothing
-// else, with that text as it is escaped in JSON.
-type plainReceiver interface {
-	addPlain(escaped []byte)
 }
 
 // read takes the next piece of Ollama's answer. After an error it returns that
@@ -64,12 +60,12 @@ func (r *reader) read(piece []byte) error {
 			r.failed = ErrGarbage
 			break
 		}
-		if !whole {
+		if !whole || len(r.pending) > 0 {
 			r.pending = append(r.pending, line...)
-			break
+			line = r.pending
 		}
-		if len(r.pending) > 0 {
-			line = append(r.pending, line...)
+		if !whole {
+			break
 		}
 		r.failed = r.line(line)
 		r.pending = r.pending[:0]
@@ -162,8 +158,14 @@ func (r *reader) line(line []byte) error {
 		return nil
 	}
 	r.lines++
-	if r.plain(line) {
+	p, ok := plainLine(line)
+	if ok && r.takePlain(p) {
 		return nil
+	}
+	if ok {
+		if resp := p.end(); resp != nil && r.isModel(p.model) {
+			return r.take(resp, line)
+		}
 	}
 	resp, err := decodeResponse(line)
 	if err != nil {
@@ -200,20 +202,23 @@ func (r *reader) take(resp *ollama.ChatResponse, line []byte) error {
 	return nil
 }
 
-// plain takes a line that is read without decoding it, if it is one, and if there
-// is nobody who wants more of it than its text.
-func (r *reader) plain(line []byte) bool {
-	to, ok := r.to.(plainReceiver)
-	if !ok || r.form.ForcedCall || !r.begun {
-		return false
-	}
-	model, text, ok := plainLine(line)
-	if !ok || r.full() || string(model) != r.summary.Model {
+// takePlain takes what a line says that is not decoded, if it is nothing but a text.
+func (r *reader) takePlain(p plain) bool {
+	if !p.goesOn() || r.form.ForcedCall || r.full() || !r.isModel(p.model) {
 		return false
 	}
 	r.count()
-	to.addPlain(text)
+	r.begin()
+	r.to.addPlain(p)
 	return true
+}
+
+// isModel reports whether this, as it is escaped, is the model that has answered so far.
+func (r *reader) isModel(escaped []byte) bool {
+	if r.summary.Model == "" && bytes.IndexByte(escaped, '\\') < 0 {
+		r.summary.Model = string(escaped)
+	}
+	return string(escaped) == r.summary.Model
 }
 
 // count counts a token: Ollama never has less than one in a line that says something.

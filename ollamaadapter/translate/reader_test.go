@@ -184,3 +184,19 @@ func TestAWholeAnswerIsGatheredFromItsLines(t *testing.T) {
 		t.Errorf("summary %+v", summary)
 	}
 }
+
+func TestAChoiceOfAWholeAnswerHasNothingOfTheOneBefore(t *testing.T) {
+	w := translate.NewWhole(identity, translate.AnswerForm{Choices: 2, Logprobs: true})
+	for i, lines := range []string{
+		`{"message":{"thinking":"hm","content":"a","tool_calls":[{"function":{"name":"f"}}]},"logprobs":[{"token":"a"}]}` + "\n" + final,
+		final,
+	} {
+		if err := add(w, []byte(lines)); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	const want = `{"index":1,"message":{"role":"assistant","content":"","refusal":null},"logprobs":{"content":[],"refusal":null},"finish_reason":"stop"}]`
+	if !strings.Contains(string(w.JSON()), want) {
+		t.Errorf("%s\nlacks %s", w.JSON(), want)
+	}
+}

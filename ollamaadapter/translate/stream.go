@@ -4,9 +4,6 @@ import (
 	"bytes"
 	"unicode/utf8"
 
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
-
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
@@ -25,8 +22,8 @@ type Stream struct {
 	reader
 	id     Identity
 	events bytes.Buffer
-	plain  *template
-	offset int // of the next token's text, for logprobs
+	start  []byte // of each event; made with the first
+	offset int    // of the next token's text, for logprobs
 }
 
 // NewStream returns a Stream whose chunks carry id.
@@ -41,6 +38,7 @@ func NewStream(id Identity, form AnswerForm) *Stream {
 // error again.
 func (s *Stream) Write(piece []byte) (events []byte, err error) {
 	s.events.Reset()
+	s.events.Grow(2 * len(piece)) // or it would, time and again
 	err = s.read(piece)
 	return s.events.Bytes(), err
 }
@@ -85,13 +83,13 @@ func (s *Stream) Failure(e *openai.Error) []byte {
 
 // begin sends the role, once for each choice; of a text, the prompt if it is echoed.
 func (s *Stream) begin() {
-	s.offset, s.plain = 0, nil
+	s.offset = 0
 	switch {
 	case s.choice < len(s.form.Echo):
 		s.offset = utf8.RuneCountInString(s.form.Echo[s.choice])
 		s.sendText(openai.TextChoice{Text: s.form.Echo[s.choice]})
 	case !s.form.Text:
-		s.send(openai.ChunkChoice{Delta: openai.Delta{Role: "assistant", Content: new(string)}})
+		s.write(roleChoice, nil)
 	}
 }
 
@@ -106,7 +104,7 @@ func (s *Stream) add(resp *ollama.ChatResponse, _ []byte) {
 	if s.form.Logprobs && len(resp.Logprobs) > 0 {
 		probabilities = logprobs(resp.Logprobs)
 	}
-	if reasoning, content := s.form.Reasoning.split(m.Thinking); reasoning != "" || content != "" {
+	if reasoning, content := split(s.form.Reasoning, m.Thinking); reasoning != "" || content != "" {
 		s.send(openai.ChunkChoice{Delta: openai.Delta{Reasoning: reasoning, ReasoningContent: content}})
 	}
 	if m.Content != "" || probabilities != nil {
@@ -117,11 +115,24 @@ func (s *Stream) add(resp *ollama.ChatResponse, _ []byte) {
 	}
 }
 
+// addPlain sends the text of a line as it is escaped.
+func (s *Stream) addPlain(p plain) {
+	switch {
+	case s.form.Text && len(p.content) > 0:
+		s.write(textChoice, p.content)
+	case s.form.Text:
+	case len(p.content) > 0:
+		s.write(contentChoice, p.content)
+	case s.form.Reasoning != ReasoningHidden:
+		s.write(reasoningChoice[s.form.Reasoning], p.thinking)
+	}
+}
+
 func (s *Stream) finish(reason string, _ bool) {
 	if s.form.Text {
-		s.sendText(openai.TextChoice{FinishReason: &reason})
+		s.write(textFinishChoice, []byte(reason))
 	} else {
-		s.send(openai.ChunkChoice{FinishReason: &reason})
+		s.write(finishChoice, []byte(reason))
 	}
 	if s.choice < s.form.Choices-1 {
 		return
@@ -132,40 +143,47 @@ func (s *Stream) finish(reason string, _ bool) {
 	s.events.WriteString("data: [DONE]\n\n")
 }
 
-// sendUsage sends the chunk without choices that tells the usage.
+// sendUsage sends the event without choices that tells the usage.
 func (s *Stream) sendUsage() {
-	if s.form.Text {
-		chunk := s.newText()
-		chunk.Choices, chunk.Usage = []openai.TextChoice{}, s.summary.usage()
-		s.event(chunk)
-		return
-	}
-	chunk := s.newChunk()
-	chunk.Choices, chunk.Usage = []openai.ChunkChoice{}, s.summary.usage()
-	s.event(chunk)
+	s.open()
+	s.events.WriteString(`],"usage":`)
+	s.events.Write(s.summary.appendUsage(s.events.AvailableBuffer()))
+	s.events.WriteString("}\n\n")
 }
 
+// send sends a choice of which more is said than a template has.
 func (s *Stream) send(choice openai.ChunkChoice) {
 	choice.Index = s.choice
-	chunk := s.newChunk()
-	chunk.Choices = []openai.ChunkChoice{choice}
-	s.event(chunk)
+	s.open()
+	s.events.Write(eventJSON(choice))
+	s.close()
 }
 
-func (s *Stream) newChunk() openai.Chunk {
-	return openai.Chunk{
-		ID: s.id.ID, Object: "chat.completion.chunk", Created: s.id.Created, Model: s.id.Model,
-		SystemFingerprint: s.id.Fingerprint,
-	}
+func (s *Stream) sendText(choice openai.TextChoice) {
+	choice.Index = s.choice
+	s.open()
+	s.events.Write(eventJSON(choice))
+	s.close()
 }
 
-// event writes one server-sent event. JSON has no raw line break, so a model's
-// text cannot end an event or begin another.
-func (s *Stream) event(chunk any) {
-	s.events.WriteString("data: ")
-	err := json.MarshalWrite(&s.events, chunk, jsontext.AllowInvalidUTF8(true), jsontext.EscapeForJS(true))
-	if err != nil {
-		panic(err) // plain structs always marshal into a buffer
-	}
-	s.events.WriteString("\n\n")
+// write sends a choice with this text, which is escaped.
+func (s *Stream) write(choice template, text []byte) {
+	s.open()
+	choice.write(&s.events, s.choice, text)
+	s.close()
 }
+
+// open writes the beginning of an event, up to where its choices stand.
+func (s *Stream) open() {
+	if s.start == nil {
+		object := "chat.completion.chunk"
+		if s.form.Text {
+			object = "text_completion"
+		}
+		s.start = s.id.open([]byte("data: "), object)
+	}
+	s.events.Write(s.start)
+}
+
+// close writes the end of an event that has a choice.
+func (s *Stream) close() { s.events.WriteString("]}\n\n") }

@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"unicode/utf8"
+
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
@@ -99,28 +101,17 @@ func checkText(req *openai.TextRequest) error {
 	return nil
 }
 
-// text is the answer in the form of /v1/completions.
-func (w *Whole) text() *openai.TextCompletion {
-	c := &w.completion
-	out := &openai.TextCompletion{
-		ID: c.ID, Object: "text_completion", Created: c.Created, Model: c.Model, SystemFingerprint: c.SystemFingerprint,
-		Choices: []openai.TextChoice{}, Usage: c.Usage,
+// textChoice is the choice that was read, in the form of /v1/completions.
+func (w *Whole) textChoice(reason string) *openai.TextChoice {
+	choice := &openai.TextChoice{Index: w.choice, FinishReason: &reason}
+	if w.choice < len(w.form.Echo) {
+		choice.Text = w.form.Echo[w.choice]
 	}
-	for i, choice := range c.Choices {
-		text := openai.TextChoice{Index: i, FinishReason: &choice.FinishReason}
-		if i < len(w.form.Echo) {
-			text.Text = w.form.Echo[i]
-		}
-		offset := len([]rune(text.Text))
-		if choice.Message.Content != nil {
-			text.Text += *choice.Message.Content
-		}
-		if w.form.Logprobs {
-			text.Logprobs, _ = textLogprobs(w.logprobs[i], offset)
-		}
-		out.Choices = append(out.Choices, text)
+	if w.form.Logprobs {
+		choice.Logprobs, _ = textLogprobs(w.probabilities, utf8.RuneCountInString(choice.Text))
 	}
-	return out
+	choice.Text += openai.Text(w.content.value()).String()
+	return choice
 }
 
 // text sends what a line adds to a text.
@@ -131,20 +122,6 @@ func (s *Stream) text(resp *ollama.ChatResponse) {
 	}
 	if choice.Text != "" || choice.Logprobs != nil {
 		s.sendText(choice)
-	}
-}
-
-func (s *Stream) sendText(choice openai.TextChoice) {
-	choice.Index = s.choice
-	chunk := s.newText()
-	chunk.Choices = []openai.TextChoice{choice}
-	s.event(chunk)
-}
-
-func (s *Stream) newText() openai.TextCompletion {
-	return openai.TextCompletion{
-		ID: s.id.ID, Object: "text_completion", Created: s.id.Created, Model: s.id.Model,
-		SystemFingerprint: s.id.Fingerprint,
 	}
 }
 

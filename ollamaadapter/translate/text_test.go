@@ -126,8 +126,8 @@ func TestTextAnswers(t *testing.T) {
 	const usage = `"usage":{"prompt_tokens":6,"completion_tokens":4,"total_tokens":10}`
 	want := `{"id":"chatcmpl-1","object":"text_completion","created":1700000000,"model":"m","choices":[` +
 		`{"index":0,"text":"say one","logprobs":null,"finish_reason":"stop"},{"index":1,"text":"and two","logprobs":null,"finish_reason":"stop"}],` + usage + `}`
-	if data, err := json.Marshal(whole.Completion()); err != nil || string(data) != want {
-		t.Errorf("%v\ngot  %s\nwant %s", err, data, want)
+	if data := string(whole.JSON()); data != want {
+		t.Errorf("got  %s\nwant %s", data, want)
 	}
 	chunk := func(choices, rest string) string {
 		return `data: {"id":"chatcmpl-1","object":"text_completion","created":1700000000,"model":"m","choices":[` + choices + `]` + rest + "}\n\n"

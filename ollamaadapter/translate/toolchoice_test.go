@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/go-json-experiment/json"
-
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
@@ -204,10 +202,23 @@ func TestReasoningFields(t *testing.T) {
 		{"hidden", translate.ReasoningHidden, ``},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			stream := translate.NewStream(identity, translate.AnswerForm{Choices: 1, Reasoning: test.fields})
-			out, err := stream.Write([]byte(`{"message":{"thinking":"hm"}}` + "\n"))
-			if err != nil || !strings.Contains(string(out), `"delta":{`+test.want+`}`) && test.want != "" || strings.Contains(string(out), "hm") != (test.want != "") {
-				t.Errorf("%v: %s", err, out)
+			for _, line := range []string{
+				`{"message":{"thinking":"hm"}}` + "\n",
+				plainForms["chat's thinking"].before + "hm" + plainForms["chat's thinking"].after + "}\n",
+			} {
+				form := translate.AnswerForm{Choices: 1, Reasoning: test.fields}
+				stream := translate.NewStream(identity, form)
+				out, err := stream.Write([]byte(line))
+				if err != nil || !strings.Contains(string(out), `"delta":{`+test.want+`}`) && test.want != "" || strings.Contains(string(out), "hm") != (test.want != "") {
+					t.Errorf("%v: %s", err, out)
+				}
+				whole := translate.NewWhole(identity, form)
+				if _, err := whole.Write([]byte(line)); err != nil {
+					t.Fatal(err)
+				}
+				if out := string(whole.CutOff()); !strings.Contains(out, strings.TrimSuffix(`"refusal":null,`+test.want, ",")+"}") {
+					t.Errorf("a whole answer: %s", out)
+				}
 			}
 		})
 	}
@@ -220,8 +231,8 @@ func TestLogprobs(t *testing.T) {
 	if err := add(whole, []byte(`{"message":{"content":"hi!"},`+in+`,"done":true}`)); err != nil {
 		t.Fatal(err)
 	}
-	if data, err := json.Marshal(whole.Completion()); err != nil || !strings.Contains(string(data), want) {
-		t.Errorf("%v: %s", err, data)
+	if data := string(whole.JSON()); !strings.Contains(data, want) {
+		t.Error(data)
 	}
 	stream := translate.NewStream(identity, translate.AnswerForm{Choices: 1, Logprobs: true})
 	if out, err := stream.Write([]byte(`{"message":{"content":""},` + in + `}` + "\n")); err != nil || !strings.Contains(string(out), want) {

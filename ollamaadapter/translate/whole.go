@@ -1,10 +1,7 @@
 package translate
 
 import (
-	"strings"
-
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
+	"strconv"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
@@ -17,21 +14,19 @@ const maxWhole = 64 << 20
 // stream. It is used as a Stream is; all of it comes with the last CloseChoice.
 type Whole struct {
 	reader
-	completion openai.Completion
-	logprobs   [][]ollama.Logprob
-	size       int
+	id      Identity
+	size    int
+	choices []byte // that have finished, as they stand in the answer
 
 	// of the choice that is being read
-	content, thinking strings.Builder
+	content, thinking gathered
 	toolCalls         []openai.AnswerToolCall
 	probabilities     []ollama.Logprob
 }
 
 // NewWhole returns an answer without choices yet.
 func NewWhole(id Identity, form AnswerForm) *Whole {
-	w := &Whole{completion: openai.Completion{
-		ID: id.ID, Object: "chat.completion", Created: id.Created, Model: id.Model, SystemFingerprint: id.Fingerprint,
-	}}
+	w := &Whole{id: id}
 	w.reader = reader{form: form, to: w}
 	return w
 }
@@ -68,49 +63,86 @@ func (w *Whole) Heartbeat() []byte { return []byte("\n") }
 // Failure is nothing: once a part of the answer is out, it cannot be told any more.
 func (w *Whole) Failure(*openai.Error) []byte { return nil }
 
+// json is the answer with the choices so far.
 func (w *Whole) json() []byte {
-	data, err := json.Marshal(w.Completion(), jsontext.AllowInvalidUTF8(true))
-	if err != nil {
-		panic(err) // plain structs always marshal
-	}
-	return data
-}
-
-// Completion is the answer with the choices so far: an *openai.Completion, or an
-// *openai.TextCompletion if that was asked for.
-func (w *Whole) Completion() any {
-	w.completion.Usage = w.summary.usage()
+	object := "chat.completion"
 	if w.form.Text {
-		return w.text()
+		object = "text_completion"
 	}
-	return &w.completion
+	out := w.id.open(make([]byte, 0, len(w.choices)+512), object)
+	out = append(out, w.choices...)
+	out = append(out, `],"usage":`...)
+	out = w.summary.appendUsage(out)
+	return append(out, '}')
 }
 
 func (w *Whole) begin() {
-	w.content.Reset()
-	w.thinking.Reset()
+	w.content, w.thinking = gathered{}, gathered{}
 	w.toolCalls, w.probabilities = nil, nil
 }
 
 func (w *Whole) add(resp *ollama.ChatResponse, _ []byte) {
-	w.content.WriteString(resp.Message.Content)
-	w.thinking.WriteString(resp.Message.Thinking)
+	w.content.add(resp.Message.Content)
+	w.thinking.add(resp.Message.Thinking)
 	w.toolCalls = append(w.toolCalls, answeredCalls(resp.Message.ToolCalls, 0, false)...)
 	if w.form.Logprobs {
 		w.probabilities = append(w.probabilities, resp.Logprobs...)
 	}
 }
 
+func (w *Whole) addPlain(p plain) {
+	w.content.addEscaped(p.content)
+	w.thinking.addEscaped(p.thinking)
+}
+
 func (w *Whole) finish(reason string, _ bool) {
-	message := openai.AnswerMessage{Role: "assistant", ToolCalls: w.toolCalls}
-	message.Reasoning, message.ReasoningContent = w.form.Reasoning.split(w.thinking.String())
-	if content := w.content.String(); content != "" || len(w.toolCalls) == 0 {
-		message.Content = &content
+	if len(w.choices) > 0 {
+		w.choices = append(w.choices, ',')
 	}
-	choice := openai.Choice{Index: w.choice, Message: message, FinishReason: reason}
+	if w.form.Text {
+		w.choices = append(w.choices, eventJSON(w.textChoice(reason))...)
+	} else {
+		w.choices = w.appendChoice(w.choices, reason)
+	}
+}
+
+// appendChoice appends the choice that was read, an openai.Choice, to out. Most of them
+// say nothing but a text, which is JSON already.
+func (w *Whole) appendChoice(out []byte, reason string) []byte {
+	out = strconv.AppendInt(append(out, `{"index":`...), int64(w.choice), 10)
+	out = append(out, `,"message":{"role":"assistant","content":`...)
+	if w.content.empty() && len(w.toolCalls) > 0 {
+		out = append(out, "null"...)
+	} else {
+		out = append(out, w.content.value()...)
+	}
+	out = append(out, `,"refusal":null`...)
+	if !w.thinking.empty() {
+		reasoning, content := split(w.form.Reasoning, w.thinking.value())
+		out = appendField(out, "reasoning", reasoning)
+		out = appendField(out, "reasoning_content", content)
+	}
+	if len(w.toolCalls) > 0 {
+		out = appendField(out, "tool_calls", eventJSON(w.toolCalls))
+	}
+	out = append(out, `},"logprobs":`...)
 	if w.form.Logprobs {
-		choice.Logprobs = logprobs(w.probabilities)
-		w.logprobs = append(w.logprobs, w.probabilities)
+		out = append(out, eventJSON(logprobs(w.probabilities))...)
+	} else {
+		out = append(out, "null"...)
 	}
-	w.completion.Choices = append(w.completion.Choices, choice)
+	out = append(out, `,"finish_reason":"`...)
+	out = append(out, reason...)
+	return append(out, `"}`...)
+}
+
+// appendField appends a field that is not an object's first, if it has a value.
+func appendField(out []byte, name string, value []byte) []byte {
+	if value == nil {
+		return out
+	}
+	out = append(out, `,"`...)
+	out = append(out, name...)
+	out = append(out, `":`...)
+	return append(out, value...)
 }
