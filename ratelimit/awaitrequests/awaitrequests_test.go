@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -193,7 +194,7 @@ func TestAnAcceptedConnectionIsServedByTheOldConfigurationWhileTheNewOneServes(t
 	r.awaitEdition(2)
 	select {
 	case err := <-done:
-		t.Errorf("the change did not wait (%v)", err)
+		t.Fatalf("the change did not wait (%v)", err)
 	default:
 	}
 	if got, err := ask(early); got != "edition 1" {
@@ -214,16 +215,18 @@ func TestAnAcceptedConnectionIsServedByTheOldConfigurationWhileTheNewOneServes(t
 func TestAConnectionOnItsWayToTheServerIsServed(t *testing.T) {
 	r := run(t, "", "await_requests")
 	released := make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release)
 	holdNext <- released
 	early := r.dial()
 	done := r.loading(2)
 	r.awaitEdition(2)
 	select {
 	case err := <-done:
-		t.Errorf("the change did not wait (%v)", err)
+		t.Fatalf("the change did not wait (%v)", err)
 	case <-time.After(time.Second): // in which it would be over
 	}
-	close(released)
+	release()
 	if got, err := ask(early); got != "edition 1" {
 		t.Errorf("%q is answered (%v)", got, err)
 	}
