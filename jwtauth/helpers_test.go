@@ -27,7 +27,7 @@ const (
 var now = time.Unix(1_800_000_000, 0)
 
 // provision makes a handler as Caddy does.
-func provision(t *testing.T, config Handler) (*Handler, error) {
+func provision(t testing.TB, config Handler) (*Handler, error) {
 	t.Helper()
 	data, err := json.Marshal(config)
 	if err != nil {
@@ -52,7 +52,7 @@ func secrets(values ...string) (list []Secret) {
 	return list
 }
 
-func newHandler(t *testing.T, config Handler) *Handler {
+func newHandler(t testing.TB, config Handler) *Handler {
 	t.Helper()
 	if config.Secrets == nil {
 		config.Secrets = secrets(secret)
@@ -75,7 +75,7 @@ func writeFile(t *testing.T, content string) string {
 }
 
 // mint signs sound claims, changed or completed by more; nil takes one away.
-func mint(t *testing.T, key string, more jwt.MapClaims) string {
+func mint(t testing.TB, key string, more jwt.MapClaims) string {
 	t.Helper()
 	claims := jwt.MapClaims{"sub": "clawdbot", "iat": now.Unix(), "exp": now.Unix() + 300}
 	for name, value := range more {

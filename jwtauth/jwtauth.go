@@ -126,14 +126,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.local.load(); err != nil {
 		return fmt.Errorf("jwt_auth%s: %w", h.at(), err)
 	}
-	keys := sources{h.local}
+	var keys key.Source = h.local
 	if h.JWKS != nil {
 		remote, poolKey, err := h.JWKS.source()
 		if err != nil {
 			return fmt.Errorf("jwt_auth%s: jwks: %w", h.at(), err)
 		}
 		h.pooled = append(h.pooled, poolKey)
-		keys = append(keys, remote)
+		keys = sources{h.local, remote}
 	}
 	if h.Redis != nil {
 		if err := h.Redis.Check(); err != nil {
@@ -342,15 +342,31 @@ func reasonOf(err error) string {
 // from the first.
 func publish(r *http.Request, claims token.Claims) {
 	repl := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	repl.Set("http.auth.user.id", claims.Subject())
+	repl.Set(claimPrefix+"id", claims["sub"])
 	for name, value := range claims {
 		switch value.(type) {
 		case string, float64, bool:
 			if name != "id" && !strings.ContainsAny(name, "{}") {
-				repl.Set("http.auth.user."+name, value)
+				repl.Set(placeholder(name), value)
 			}
 		}
 	}
+}
+
+// placeholder is the name of a claim as a placeholder.
+func placeholder(claim string) string {
+	if usual, ok := usualPlaceholders[claim]; ok {
+		return usual
+	}
+	return claimPrefix + claim
+}
+
+const claimPrefix = "http.auth.user."
+
+// usualPlaceholders are those of the claims that nearly every token has.
+var usualPlaceholders = map[string]string{
+	"iss": claimPrefix + "iss", "sub": claimPrefix + "sub", "exp": claimPrefix + "exp", "nbf": claimPrefix + "nbf",
+	"iat": claimPrefix + "iat", "jti": claimPrefix + "jti", "scope": claimPrefix + "scope",
 }
 
 // Interface guards

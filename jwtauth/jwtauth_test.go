@@ -249,3 +249,11 @@ func TestOptionsReachTheVerifier(t *testing.T) {
 		})
 	}
 }
+
+func TestEveryClaimHasItsOwnPlaceholder(t *testing.T) {
+	for _, claim := range []string{"iss", "sub", "exp", "nbf", "iat", "jti", "scope", "department"} {
+		if got := placeholder(claim); got != "http.auth.user."+claim {
+			t.Errorf("%s is %s", claim, got)
+		}
+	}
+}

@@ -19,7 +19,7 @@ import (
 
 // installation is what all configurations of a test have in common: a storage, and
 // the events app.
-func installation(t *testing.T) caddy.Context {
+func installation(t testing.TB) caddy.Context {
 	t.Helper()
 	storage, err := json.Marshal(map[string]string{"module": "file_system", "root": t.TempDir()})
 	if err != nil {
@@ -36,7 +36,7 @@ func installation(t *testing.T) caddy.Context {
 }
 
 // newContext is the context of one configuration, which ends with the test.
-func newContext(t *testing.T) caddy.Context {
+func newContext(t testing.TB) caddy.Context {
 	t.Helper()
 	ctx, cancel := caddy.NewContext(installation(t))
 	t.Cleanup(cancel)
@@ -44,7 +44,7 @@ func newContext(t *testing.T) caddy.Context {
 }
 
 // load provisions a handler as Caddy does.
-func load(t *testing.T, ctx caddy.Context, config string) *Throttle {
+func load(t testing.TB, ctx caddy.Context, config string) *Throttle {
 	t.Helper()
 	module, err := ctx.LoadModuleByID("http.handlers.ip_throttle", []byte(config))
 	if err != nil {

@@ -159,7 +159,7 @@ func (t *Throttle) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 		decision, end = t.wait(w, r, decision.Place)
 		defer end()
 	}
-	r, standing := standingOf(r, decision.Quota)
+	standing := standingOf(r.Context(), decision.Quota)
 	standing.announce(w.Header())
 	if decision.Ticket == nil {
 		standing.refused.Store(true)

@@ -80,8 +80,8 @@ func (t *Throttle) refuse(w http.ResponseWriter, r *http.Request, d limit.Decisi
 	t.zone.count(a.verdict)
 	rec.Explain(a.reason)
 	// the first in whole seconds (RFC 9110), the second for OpenAI's SDKs, which prefer it
-	w.Header().Set("Retry-After", strconv.Itoa(wholeSeconds(d.RetryAfter)))
-	w.Header().Set("Retry-After-Ms", strconv.FormatInt(wholeMillis(d.RetryAfter), 10))
+	words := [2]string{strconv.Itoa(wholeSeconds(d.RetryAfter)), strconv.FormatInt(wholeMillis(d.RetryAfter), 10)}
+	w.Header()["Retry-After"], w.Header()["Retry-After-Ms"] = words[0:1:1], words[1:2:2]
 	return caddyhttp.Error(a.status, &openai.Error{Message: a.message, Type: a.kind, Code: a.code})
 }
 

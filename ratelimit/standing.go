@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
 	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 )
 
@@ -14,6 +16,7 @@ import (
 // handlers count the request, the answer tells of the one that leaves least.
 type standing struct {
 	tightest atomic.Pointer[told]
+	first    told // which most often is the tightest too
 	// refused: one of the handlers has refused the request. That is no error of the
 	// client's by which another might judge it.
 	refused atomic.Bool
@@ -25,22 +28,34 @@ type told struct {
 	words [3]string
 }
 
-type standingKey struct{}
+// standingVar is the variable of a request that has its standing. A context of its own
+// would need a copy of the request.
+const standingVar = "ip_throttle.standing"
 
-// standingOf returns the request's standing, which knows of the quota then, and the
-// request that carries it to handlers further in.
-func standingOf(r *http.Request, quota limit.Quota) (*http.Request, *standing) {
-	s, ok := r.Context().Value(standingKey{}).(*standing)
+// standingOf returns the standing of a request, for this handler and those further in. It
+// knows of the quota then.
+func standingOf(ctx context.Context, quota limit.Quota) *standing {
+	s, ok := caddyhttp.GetVar(ctx, standingVar).(*standing)
 	if !ok {
 		s = new(standing)
-		r = r.WithContext(context.WithValue(r.Context(), standingKey{}, s))
+		caddyhttp.SetVar(ctx, standingVar, s)
 	}
-	if known := s.tightest.Load(); quota.Limit > 0 && (known == nil || tighter(quota, known.quota)) {
-		s.tightest.Store(&told{quota, [3]string{
-			strconv.Itoa(quota.Limit), strconv.Itoa(quota.Remaining), resetTime(quota.Reset),
-		}})
+	if quota.Limit == 0 {
+		return s // there is no rate
 	}
-	return r, s
+	switch known := s.tightest.Load(); {
+	case known == nil:
+		s.first = tell(quota)
+		s.tightest.Store(&s.first)
+	case tighter(quota, known.quota):
+		t := tell(quota)
+		s.tightest.Store(&t)
+	}
+	return s
+}
+
+func tell(quota limit.Quota) told {
+	return told{quota, [3]string{strconv.Itoa(quota.Limit), strconv.Itoa(quota.Remaining), resetTime(quota.Reset)}}
 }
 
 func tighter(a, b limit.Quota) bool {

@@ -25,8 +25,9 @@ type Key struct {
 	Algorithm string
 
 	method  jwt.SigningMethod
-	public  any // what golang-jwt verifies with
-	private any // what it signs with; nil if that is not known
+	public  any   // what golang-jwt verifies with
+	private any   // what it signs with; nil if that is not known
+	macs    *macs // of a secret, instead of golang-jwt's
 }
 
 // Secret makes a key of an HMAC algorithm: HS256, HS384 or HS512.
@@ -43,7 +44,7 @@ func Secret(value []byte, algorithm string) (*Key, error) {
 		return nil, fmt.Errorf("it can be guessed: %s; %s", why, advice)
 	}
 	value = bytes.Clone(value)
-	return &Key{Algorithm: algorithm, method: method, public: value, private: value}, nil
+	return &Key{Algorithm: algorithm, method: method, private: value, macs: newMACs(method.Hash, value)}, nil
 }
 
 const advice = "`openssl rand -base64 48` makes one"
@@ -104,6 +105,9 @@ func Private(private crypto.Signer, algorithm string) (*Key, error) {
 
 // Verify reports whether a signature of what was signed is this key's.
 func (k *Key) Verify(signed string, signature []byte) bool {
+	if k.macs != nil {
+		return k.macs.verify(signed, signature)
+	}
 	return k.method.Verify(signed, signature, k.public) == nil
 }
 

@@ -21,11 +21,12 @@ func (c Claims) Subject() string {
 
 // decodeStrictly reads one JSON object.
 func decodeStrictly(data []byte) (map[string]any, bool) {
-	var object map[string]any
-	if err := strictjson.Unmarshal(data, &object); err != nil || object == nil {
+	var value any // for which the decoder needs no reflection
+	if err := strictjson.Unmarshal(data, &value); err != nil {
 		return nil, false
 	}
-	return object, true
+	object, ok := value.(map[string]any)
+	return object, ok
 }
 
 // date reads a NumericDate (RFC 7519 section 2). Outside of the years 2001 to
@@ -66,7 +67,12 @@ func plainName(s string) bool {
 	if s == "" || len(s) > 256 || !utf8.ValidString(s) || strings.TrimSpace(s) != s {
 		return false
 	}
-	return !strings.ContainsFunc(s, func(r rune) bool {
-		return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
-	})
+	return !strings.ContainsFunc(s, deceives)
+}
+
+func deceives(r rune) bool {
+	if r < utf8.RuneSelf {
+		return unicode.IsControl(r)
+	}
+	return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }

@@ -56,6 +56,7 @@ func TestHeader(t *testing.T) {
 		{"typ with its prefix in capitals", with(`"typ":"APPLICATION/JWT"`), ""},
 		{"typ of an ID token's logout", with(`"typ":"logout+jwt"`), token.BadHeader},
 		{"typ JWS", with(`"typ":"JOSE"`), token.BadHeader},
+		{"typ with a letter that only Unicode folds to one of it", with(`"typ":"applİcation/jwt"`), token.BadHeader},
 		{"typ empty", with(`"typ":""`), token.BadHeader},
 		{"typ null", with(`"typ":null`), token.BadHeader},
 		{"typ a number", with(`"typ":1`), token.BadHeader},

@@ -68,17 +68,21 @@ func split(compact string) (header, payload, signature []byte, ok bool) {
 	if len(compact) > maxLength || strings.Count(compact, ".") != 2 || !onlyBase64URL(compact) {
 		return nil, nil, nil, false
 	}
-	encoding := base64.RawURLEncoding.Strict()
-	parts := strings.Split(compact, ".")
-	decoded := make([][]byte, len(parts))
-	for i, part := range parts {
-		var err error
-		if decoded[i], err = encoding.DecodeString(part); err != nil || len(decoded[i]) == 0 {
+	var decoded [3][]byte
+	space, rest := make([]byte, 0, len(compact)), compact // for all three
+	for i := range decoded {
+		var part string
+		part, rest, _ = strings.Cut(rest, ".")
+		whole, err := strictBase64.AppendDecode(space, []byte(part))
+		if err != nil || len(whole) == len(space) {
 			return nil, nil, nil, false
 		}
+		decoded[i], space = whole[len(space):], whole
 	}
 	return decoded[0], decoded[1], decoded[2], true
 }
+
+var strictBase64 = base64.RawURLEncoding.Strict()
 
 func onlyBase64URL(s string) bool {
 	for i := range len(s) {
@@ -94,6 +98,9 @@ func onlyBase64URL(s string) bool {
 // header is what counts of a token's header.
 type header struct{ algorithm, kid string }
 
+// types are those of access tokens, in either spelling (RFC 7515 section 4.1.9, RFC 9068).
+var types = []string{"JWT", "at+jwt", "application/jwt", "application/at+jwt"}
+
 // decodeHeader refuses what changes the meaning of a token (crit, zip, cty, b64)
 // or says where to find a key for it (jku, x5u, jwk, x5c): nobody who can write
 // a header decides which key we trust.
@@ -108,9 +115,7 @@ func decodeHeader(data []byte) (h header, fault Fault) {
 		}
 	}
 	if typ, present := object["typ"]; present {
-		name, _ := typ.(string)
-		name = strings.TrimPrefix(strings.ToLower(name), "application/")
-		if name != "jwt" && name != "at+jwt" {
+		if name, _ := typ.(string); !slices.ContainsFunc(types, func(t string) bool { return strings.EqualFold(t, name) }) {
 			return h, BadHeader
 		}
 	}

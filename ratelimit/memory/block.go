@@ -27,10 +27,10 @@ func (s *shard) blockedUntil(key limit.Key) int64 {
 
 // blockedWait is how long the client must wait until it is let in again after a
 // block: for the block's end, and for its rate as well. 0 or less: not blocked.
-func (s *shard) blockedWait(key limit.Key, p *limit.Policy, now int64) int64 {
+func (s *shard) blockedWait(key limit.Key, hash uint32, p *limit.Policy, now int64) int64 {
 	wait := s.blockedUntil(key) - now
 	if wait > 0 {
-		c := s.clients.of[key]
+		c, _ := s.clients.get(key, hash)
 		c.forgive(p, now)
 		wait = max(wait, c.rateWait(p, now))
 	}
@@ -40,10 +40,10 @@ func (s *shard) blockedWait(key limit.Key, p *limit.Policy, now int64) int64 {
 // BlockedFor is how long the client must wait until it is let in again; 0 if it is not
 // blocked.
 func (z *Zone) BlockedFor(key limit.Key, p *limit.Policy) time.Duration {
-	s := z.shard(key)
+	s, hash := z.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return time.Duration(max(0, s.blockedWait(key, p, z.now())))
+	return time.Duration(max(0, s.blockedWait(key, hash, p, z.now())))
 }
 
 // nextBlock is the block that begins now, as long as befits one that has been
@@ -61,18 +61,22 @@ func (s *shard) nextBlock(who limit.Client, length func(repeats int) time.Durati
 func (z *Zone) keepBlock(s *shard, key limit.Key, b block, most int, now int64) bool {
 	if _, known := s.blocks.of[key]; !known {
 		full := len(s.blocks.of) >= most
-		z.blocks.Add(-int64(s.blocks.drop(func(_ limit.Key, b block) bool {
+		s.blocks.drop(func(_ limit.Key, b block) bool {
 			return b.forgettable(now) || full && b.until <= now
-		})))
+		})
 		if len(s.blocks.of) >= most {
+			s.countBlocks()
 			return false
 		}
-		z.blocks.Add(1)
 	}
 	s.blocks.put(key, b)
+	s.countBlocks()
 	z.tellBlocksChanged()
 	return true
 }
+
+// countBlocks is to be called when blocks have been put down or taken out.
+func (s *shard) countBlocks() { s.blocked.Store(int64(len(s.blocks.of))) }
 
 func (z *Zone) tellBlocksChanged() {
 	select {
@@ -97,7 +101,7 @@ func (z *Zone) tell(key limit.Key, b block, now int64) limit.Block {
 // blocked already or not.
 func (z *Zone) Block(who limit.Client, length time.Duration) limit.Block {
 	now := z.now()
-	s := z.shard(who.Key)
+	s, _ := z.shard(who.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	b := s.nextBlock(who, func(int) time.Duration { return length }, limit.ByHand, now)
@@ -110,7 +114,7 @@ func (z *Zone) Block(who limit.Client, length time.Duration) limit.Block {
 // it. It reports whether the client was blocked.
 func (z *Zone) Unblock(key limit.Key) bool {
 	now := z.now()
-	s := z.shard(key)
+	s, _ := z.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	z.forgetOffender(s, key)
@@ -119,7 +123,7 @@ func (z *Zone) Unblock(key limit.Key) bool {
 		return false
 	}
 	delete(s.blocks.of, key)
-	z.blocks.Add(-1)
+	s.countBlocks()
 	z.tellBlocksChanged()
 	return b.until > now
 }
@@ -146,7 +150,7 @@ func (z *Zone) Blocks() (blocks []limit.Block) {
 func (z *Zone) Restore(blocks []limit.Block) {
 	for _, told := range blocks {
 		now, wall := z.now(), z.wall()
-		s := z.shard(told.Client.Key)
+		s, _ := z.shard(told.Client.Key)
 		b := block{
 			since:   now + int64(told.Since.Sub(wall)),
 			until:   now + int64(told.Until.Sub(wall)),
@@ -160,7 +164,7 @@ func (z *Zone) Restore(blocks []limit.Block) {
 		s.mu.Lock()
 		if _, known := s.blocks.of[told.Client.Key]; !known {
 			s.blocks.put(told.Client.Key, b)
-			z.blocks.Add(1)
+			s.countBlocks()
 		}
 		s.mu.Unlock()
 	}
@@ -172,11 +176,11 @@ func (z *Zone) BlocksChanged() <-chan struct{} { return z.blocksChanged }
 
 // BlocksInForce is how many clients are blocked now.
 func (z *Zone) BlocksInForce() (n int) {
-	if z.blocks.Load() == 0 {
-		return 0
-	}
 	for i := range z.shards {
 		s := &z.shards[i]
+		if s.blocked.Load() == 0 {
+			continue
+		}
 		s.mu.Lock()
 		now := z.now()
 		for _, b := range s.blocks.of {

@@ -30,7 +30,7 @@ func (c *client) rateWait(p *limit.Policy, now int64) int64 {
 // from a stricter rate, before a reload, or from before the clock was set back. It
 // reports whether there was something to forgive.
 func (c *client) forgive(p *limit.Policy, now int64) bool {
-	most := now + int64(p.Burst)*int64(p.Interval)
+	most := c.most(p, now)
 	if c.nextDue <= most {
 		return false
 	}
@@ -38,9 +38,27 @@ func (c *client) forgive(p *limit.Policy, now int64) bool {
 	return true
 }
 
+// most is when the next request is due of a client that has used up all it may.
+func (*client) most(p *limit.Policy, now int64) int64 {
+	return now + int64(p.Burst)*int64(p.Interval)
+}
+
 // take counts one request against the client's rate.
 func (c *client) take(p *limit.Policy, now int64) {
 	c.nextDue = max(c.nextDue, now) + int64(p.Interval)
+}
+
+// refusable reports whether the client's next request does not conform, and nothing is
+// to be changed because of it.
+func (c *client) refusable(p *limit.Policy, now int64) bool {
+	return c.rateWait(p, now) > 0 && c.nextDue <= c.most(p, now)
+}
+
+// refuse is the decision on a request that does not conform.
+func (c *client) refuse(p *limit.Policy, now int64) limit.Decision {
+	return limit.Decision{
+		Reason: limit.RateLimited, RetryAfter: time.Duration(c.rateWait(p, now)), Quota: c.quota(p, now),
+	}
 }
 
 func (c *client) quota(p *limit.Policy, now int64) limit.Quota {

@@ -11,12 +11,12 @@ import (
 func (z *Zone) Owe(key limit.Key, p *limit.Policy, due time.Duration) {
 	if p.Interval > 0 {
 		now := z.now()
-		s := z.shard(key)
+		s, hash := z.shard(key)
 		s.mu.Lock()
 		var e entry
-		e.enter(z, s, key, p, now)
+		e.enter(z, s, key, hash, p, now)
 		e.client.nextDue = now + int64(due)
-		e.leave(due > 0 || e.known)
+		e.leave(due > 0 || e.slot != nil)
 	}
 }
 
@@ -24,23 +24,24 @@ func (z *Zone) Owe(key limit.Key, p *limit.Policy, due time.Duration) {
 // be released like any other.
 func (z *Zone) Hold(who limit.Client, p *limit.Policy) limit.Ticket {
 	now := z.now()
-	s := z.shard(who.Key)
+	s, hash := z.shard(who.Key)
 	s.mu.Lock()
 	var e entry
-	e.enter(z, s, who.Key, p, now)
+	e.enter(z, s, who.Key, hash, p, now)
 	e.client.inFlight++
 	z.inFlight.Add(1)
 	e.leave(true)
-	return &ticket{zone: z, who: who, place: e.key, policy: p, since: now}
+	return &ticket{zone: z, who: who, place: e.place, policy: p, since: now}
 }
 
 // Due is what a client owes of its rate: see Owe.
 func (z *Zone) Due(key limit.Key) time.Duration {
 	now := z.now()
-	s := z.shard(key)
+	s, hash := z.shard(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return time.Duration(max(0, s.clients.of[key].nextDue-now))
+	c, _ := s.clients.get(key, hash)
+	return time.Duration(max(0, c.nextDue-now))
 }
 
 // Debts is what each client owes that owes something.
@@ -50,7 +51,7 @@ func (z *Zone) Debts() map[limit.Key]time.Duration {
 		s := &z.shards[i]
 		s.mu.Lock()
 		now := z.now()
-		for key, c := range s.clients.of {
+		for key, c := range s.clients.all() {
 			if c.nextDue > now {
 				debts[key] = time.Duration(c.nextDue - now)
 			}

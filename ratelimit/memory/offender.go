@@ -71,7 +71,7 @@ func (z *Zone) settle(who limit.Client, p *limit.Policy, status int, now int64) 
 	if judgement == limit.Neutral || judgement == limit.Success && z.offenders.Load() == 0 {
 		return nil
 	}
-	s := z.shard(who.Key)
+	s, _ := z.shard(who.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	o, known := s.offenders.of[who.Key]
@@ -110,7 +110,7 @@ func (z *Zone) makeRoomForOffender(s *shard, p *limit.Policy, now int64) {
 		return
 	}
 	var least limit.Key
-	fewest, left := math.MaxInt, looks
+	fewest, left := math.MaxInt, looksInTable
 	for key, o := range s.offenders.of {
 		if n := max(int(o.inARow), len(o.recent)); n < fewest {
 			least, fewest = key, n

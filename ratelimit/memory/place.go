@@ -35,14 +35,14 @@ func (z *Zone) line(pl *place) limit.Decision {
 func (pl *place) take() limit.Reason {
 	z := pl.zone
 	now := z.now()
-	s := z.shard(pl.who.Key)
+	s, hash := z.shard(pl.who.Key)
 	s.mu.Lock()
 	var e entry
-	e.enter(z, s, pl.who.Key, pl.policy, now)
+	e.enter(z, s, pl.who.Key, hash, pl.policy, now)
 	reason := z.takeSlots(&e.client, pl.policy)
 	e.leave(reason == 0)
 	if reason == 0 {
-		pl.ticket = &ticket{zone: z, who: pl.who, place: e.key, policy: pl.policy, since: now}
+		pl.ticket = &ticket{zone: z, who: pl.who, place: e.place, policy: pl.policy, since: now}
 	}
 	return reason
 }
@@ -71,13 +71,14 @@ func (pl *place) Wait(ctx context.Context) limit.Decision {
 func (pl *place) refuse() limit.Decision {
 	z, p := pl.zone, pl.policy
 	now := z.now()
-	s := z.shard(pl.charged)
+	s, hash := z.shard(pl.charged)
 	s.mu.Lock()
-	c, known := s.clients.of[pl.charged]
-	if known { // else it has been forgotten as idle
+	var c client
+	if slot := s.clients.find(pl.charged, hash); slot != nil { // else it has been forgotten as idle
+		c = slot.client()
 		owed := pl.since + int64(pl.quota.Reset) - now
 		c.nextDue -= min(int64(p.Interval), max(0, owed))
-		s.clients.put(pl.charged, c)
+		slot.set(c)
 	}
 	s.mu.Unlock()
 	return limit.Decision{Reason: pl.reason, RetryAfter: z.slotWait(p, pl.reason), Quota: c.quota(p, now)}

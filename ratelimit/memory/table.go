@@ -2,23 +2,16 @@ package memory
 
 import "github.com/gateway18789/caddy-ollama/ratelimit/limit"
 
-// table remembers something of clients, and forgets a little with each newcomer:
-// so there is no sweep that stops the world, and no goroutine.
+// table remembers something of a few clients, and forgets a little with each newcomer.
 type table[T any] struct {
 	of map[limit.Key]T
 	// peak is how many there were at most since the map was made: Go's maps never shrink.
 	peak int
 }
 
-const (
-	// looks is how many entries are looked at for one newcomer. Go's map order is
-	// random enough to reach them all.
-	looks = 8
-	// shrinkBelow is the part of its peak below which a table is copied to a smaller one,
-	// if it was larger than smallTable.
-	shrinkBelow = 8
-	smallTable  = 256
-)
+// looksInTable is how many entries are looked at for one newcomer. Go's map order is
+// random enough to reach them all.
+const looksInTable = 8
 
 func (t *table[T]) init() { t.of = make(map[limit.Key]T) }
 
@@ -29,7 +22,7 @@ func (t *table[T]) put(key limit.Key, value T) {
 
 // drop forgets some of those that are expired, and returns how many.
 func (t *table[T]) drop(expired func(limit.Key, T) bool) (dropped int) {
-	left := looks
+	left := looksInTable
 	for key, value := range t.of {
 		if expired(key, value) {
 			delete(t.of, key)

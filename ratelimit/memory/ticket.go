@@ -8,13 +8,12 @@ import (
 
 // ticket is one admitted request.
 type ticket struct {
-	zone *Zone
-	who  limit.Client
-	// place is whose slot it has: the client's, or that of those it shares one with.
-	place    limit.Key
+	zone     *Zone
+	who      limit.Client
 	policy   *limit.Policy
 	since    int64
 	released atomic.Bool
+	place    whose // has the slot
 }
 
 // Release implements limit.Ticket.
@@ -27,11 +26,10 @@ func (t *ticket) Release(status int) *limit.Block {
 	z.inFlight.Add(-1)
 	z.observeHold(now - t.since)
 
-	s := z.shard(t.place)
+	key := t.place.of(t.who.Key)
+	s, hash := z.shard(key)
 	s.mu.Lock()
-	c := s.clients.of[t.place] // still there: a client with a request in flight is not forgotten
-	c.inFlight--
-	s.clients.put(t.place, c)
+	s.clients.find(key, hash).inFlight-- // it is there: who has a request in flight is not forgotten
 	s.mu.Unlock()
 
 	block := z.settle(t.who, t.policy, status, now)

@@ -28,7 +28,6 @@ type Zone struct {
 
 	clients   atomic.Int64 // in all shards
 	offenders atomic.Int64
-	blocks    atomic.Int64
 
 	inFlight atomic.Int64
 	queue    queue.Queue
@@ -60,22 +59,23 @@ func NewZone(elapsed func() time.Duration, wall func() time.Time) *Zone {
 // must be released exactly once when it has ended. A refused request counts for nothing.
 func (z *Zone) Admit(who limit.Client, p *limit.Policy) limit.Decision {
 	now := z.now()
-	s := z.shard(who.Key)
+	s, hash := z.shard(who.Key)
+	if c, known := s.peek(who.Key, hash); known && c.refusable(p, now) {
+		return c.refuse(p, now)
+	}
 	s.mu.Lock()
-	if z.blocks.Load() > 0 {
-		if wait := s.blockedWait(who.Key, p, now); wait > 0 {
-			s.mu.Unlock()
-			d := time.Duration(wait)
-			return limit.Decision{Reason: limit.Blocked, RetryAfter: d, Quota: p.NoQuota(d)}
-		}
+	if wait := s.blockedWait(who.Key, hash, p, now); wait > 0 {
+		s.mu.Unlock()
+		d := time.Duration(wait)
+		return limit.Decision{Reason: limit.Blocked, RetryAfter: d, Quota: p.NoQuota(d)}
 	}
 	var e entry
-	e.enter(z, s, who.Key, p, now)
+	e.enter(z, s, who.Key, hash, p, now)
 	c := &e.client
 	forgiven := c.forgive(p, now)
-	if wait := c.rateWait(p, now); wait > 0 {
+	if c.rateWait(p, now) > 0 {
 		e.leave(forgiven)
-		return limit.Decision{Reason: limit.RateLimited, RetryAfter: time.Duration(wait), Quota: c.quota(p, now)}
+		return c.refuse(p, now)
 	}
 	// who comes while others wait does not get past them
 	reason := limit.OverCapacity
@@ -90,7 +90,7 @@ func (z *Zone) Admit(who limit.Client, p *limit.Policy) limit.Decision {
 	quota := c.quota(p, now)
 	switch {
 	case reason == 0:
-		return limit.Decision{Ticket: &ticket{zone: z, who: who, place: e.key, policy: p, since: now}, Quota: quota}
+		return limit.Decision{Ticket: &ticket{zone: z, who: who, policy: p, since: now, place: e.place}, Quota: quota}
 	case p.Queue > 0:
 		return z.line(&place{zone: z, who: who, charged: e.key, policy: p, quota: quota, since: now, reason: reason})
 	default:
@@ -152,6 +152,12 @@ func (z *Zone) Clients() int { return int(z.clients.Load()) }
 
 func (z *Zone) now() int64 { return int64(z.elapsed()) }
 
-func (z *Zone) shard(key limit.Key) *shard {
-	return &z.shards[maphash.Bytes(z.seed, key[:])%shards]
+// shard is where a client is, and the hash by which it is found there.
+func (z *Zone) shard(key limit.Key) (s *shard, hash uint32) {
+	index, hash := spread(uint32(maphash.Bytes(z.seed, key[:])))
+	return &z.shards[index], hash
 }
+
+// spread makes a shard's number of a hash, by its lowest bits; the highest say where in the
+// shard. A hash of 0, which a free slot has, is never left.
+func spread(hash uint32) (shard int, nonzero uint32) { return int(hash % shards), hash | shards }
