@@ -17,10 +17,11 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Hash is the hash of a line.
@@ -71,7 +72,7 @@ func (l Link) Seal(dst, line []byte) (sealed []byte, next Link, err error) {
 		return dst[:start], l, err
 	}
 	dst = dst[:len(dst)-1] // the closing brace
-	if len(dst)-start == 1 {
+	if len(bytes.TrimSpace(dst[start:])) == 1 {
 		return dst[:start], l, errors.New("an empty object is no record")
 	}
 	next.Sequence = l.Sequence + 1
@@ -86,11 +87,15 @@ func (l Link) Seal(dst, line []byte) (sealed []byte, next Link, err error) {
 	return append(dst, '\n'), next, nil
 }
 
+// lenient lets pass what encoding/json does: the log refuses no record for what others may
+// read in different ways.
+var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
 func checkObject(line []byte) error {
-	if len(line) < 2 || line[0] != '{' || line[len(line)-1] != '}' || !json.Valid(line) {
+	if len(line) < 2 || line[0] != '{' || line[len(line)-1] != '}' || !jsontext.Value(line).IsValid(lenient...) {
 		return errors.New("the line is no JSON object: use format json or ecs")
 	}
-	if bytes.ContainsAny(line, "\n\r") {
+	if bytes.IndexByte(line, '\n') >= 0 || bytes.IndexByte(line, '\r') >= 0 {
 		return errors.New("the JSON object is broken into lines: use format json or ecs")
 	}
 	return nil

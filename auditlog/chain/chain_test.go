@@ -60,6 +60,7 @@ func TestWhatIsNoObjectOnOneLineIsNotSealed(t *testing.T) {
 		"an object on two lines":    "{\"a\":1,\n\"b\":2}",
 		"with a carriage return":    "{\"a\":1,\r\"b\":2}",
 		"an empty object":           `{}`,
+		"an object of a space":      `{ }`,
 		"nothing but a number":      `{"event.sequence":7}`,
 		"a number that is a text":   `{"a":1,"event.sequence":"7"}`,
 		"a number that is no whole": `{"a":1,"event.sequence":7.5}`,
