@@ -97,7 +97,7 @@ func newRequests(client *tls.ConnectionState, n int) []benchRequest {
 		r := httptest.NewRequest("POST", "/v1/chat/completions", nil)
 		r.TLS = client
 		r.Header.Set("User-Agent", "openai-python/1.0")
-		w := &discard{make(http.Header)}
+		w := &discard{http.Header{"Server": {"Caddy"}}}
 		r = caddyhttp.PrepareRequest(r, caddy.NewReplacer(), w, nil)
 		caddyhttp.SetVar(r.Context(), caddyhttp.ClientIPVarKey, "192.0.2.1")
 		requests[i] = benchRequest{r, w}
