@@ -170,7 +170,7 @@ func (r *Record) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		enc.AddBool("labels.context_truncated", true)
 	}
 	if len(r.FinishReasons) > 0 {
-		return enc.AddArray("gen_ai.response.finish_reasons", texts(r.FinishReasons))
+		return enc.AddArray("gen_ai.response.finish_reasons", (*texts)(&r.FinishReasons))
 	}
 	return nil
 }
@@ -207,8 +207,8 @@ func addPositive(enc zapcore.ObjectEncoder, name string, d time.Duration) {
 
 type texts []string
 
-func (t texts) MarshalLogArray(enc zapcore.ArrayEncoder) error {
-	for _, s := range t {
+func (t *texts) MarshalLogArray(enc zapcore.ArrayEncoder) error {
+	for _, s := range *t {
 		enc.AppendString(s)
 	}
 	return nil

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -121,7 +122,8 @@ func appendRequest(dst []byte, r *Request) []byte {
 		dst = appendQuoted(dst, r.SourceIP, 64)
 		dst = append(dst, `,"tls.client.subject":`...)
 		dst = appendQuoted(dst, r.ClientSubject, limit)
-		dst = fmt.Appendf(dst, `,"after":%d}`, r.After)
+		dst = append(dst, `,"after":`...)
+		dst = append(strconv.AppendUint(dst, r.After, 10), '}')
 		if len(dst) < slotSize {
 			break
 		}
