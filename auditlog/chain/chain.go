@@ -105,7 +105,7 @@ func checkObject(line []byte) error {
 // stands between a brace or comma and a colon it is a key: in a string its quotes
 // would be escaped.
 func appendWithoutSequence(dst, object []byte) ([]byte, error) {
-	at := bytes.Index(object, []byte(sequenceName))
+	at := sequenceAt(object)
 	if at < 1 || object[at-1] != '{' && object[at-1] != ',' {
 		return append(dst, object...), nil
 	}
@@ -123,6 +123,17 @@ func appendWithoutSequence(dst, object []byte) ([]byte, error) {
 	}
 	dst = append(dst, object[:at]...)
 	return append(dst, object[end:]...), nil
+}
+
+// sequenceAt is where the name of the number is, -1 if nowhere. It is looked for at the end
+// first, where format ecs has it: what has so many quotes is slow to search.
+func sequenceAt(object []byte) int {
+	const longest = len(sequenceName) + len("18446744073709551615}")
+	end := max(0, len(object)-longest)
+	if at := bytes.Index(object[end:], []byte(sequenceName)); at >= 0 {
+		return end + at
+	}
+	return bytes.Index(object, []byte(sequenceName))
 }
 
 func hash(previous Hash, canonical []byte) (h Hash) {
