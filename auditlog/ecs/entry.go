@@ -12,6 +12,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/timestamp"
 )
 
 // entry is a log entry of which the fields are being added.
@@ -256,7 +258,7 @@ func appendFloat(out []byte, f float64, bits int) []byte {
 }
 
 func appendTime(out []byte, t time.Time) []byte {
-	return t.UTC().AppendFormat(out, `"2006-01-02T15:04:05.000000Z"`)
+	return append(timestamp.Append(append(out, '"'), t), '"')
 }
 
 // Interface guard

@@ -13,6 +13,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/timestamp"
 )
 
 // Request is what is known of a request when it begins. It is all that its record can
@@ -158,7 +160,7 @@ func appendRequest(dst []byte, r *Request) []byte {
 		dst = append(dst[:start], `{"event.id":`...)
 		dst = appendQuoted(dst, r.ID, 64)
 		dst = append(dst, `,"@timestamp":"`...)
-		dst = r.Start.UTC().AppendFormat(dst, timeLayout)
+		dst = timestamp.Append(dst, r.Start)
 		dst = append(dst, `","http.request.id":`...)
 		dst = appendQuoted(dst, r.RequestID, limit)
 		dst = append(dst, `,"http.request.method":`...)
