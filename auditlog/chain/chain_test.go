@@ -78,6 +78,22 @@ func TestWhatIsNoObjectOnOneLineIsNotSealed(t *testing.T) {
 	}
 }
 
+func TestHowDeepALineMayBe(t *testing.T) {
+	for _, test := range []struct {
+		depth int
+		fit   bool
+	}{{10_000, true}, {10_001, false}, {1_000_000, false}} {
+		for _, value := range []string{"[]", `{"a":[]}`} {
+			n := test.depth - strings.Count(value, ":") - 2 // the line is an object, the value is a list at least
+			line := `{"a":` + strings.Repeat("[", n) + value + strings.Repeat("]", n) + "}"
+			err := checkObject([]byte(line))
+			if fit := json.Valid([]byte(line)); fit != test.fit || (err == nil) != fit {
+				t.Errorf("%d deep with %s: %v, for encoding/json %v, want %v", test.depth, value, err, fit, test.fit)
+			}
+		}
+	}
+}
+
 // seal makes a chain of the lines.
 func seal(t *testing.T, lines ...string) (sealed []string) {
 	t.Helper()
