@@ -2,8 +2,7 @@
 package auditlog
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
+	"crypto/x509"
 	"errors"
 	"net/http"
 	"regexp"
@@ -73,6 +72,8 @@ type Handler struct {
 	Pseudonymize map[string]string `json:"pseudonymize,omitempty"`
 
 	pseudonyms    pseudonyms
+	named         func(user string) string // nameOf
+	clients       *identities
 	files         auditfile.Files
 	configuration *configuration // nil until joined
 	logger        *zap.Logger
@@ -97,6 +98,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if h.pseudonyms, err = newPseudonyms(h.Pseudonymize); err != nil {
 		return err
 	}
+	h.named = h.nameOf
+	h.clients = newIdentities(h.identityOf)
 	h.configuration, err = listening.join(ctx)
 	return err
 }
@@ -110,23 +113,29 @@ func (h *Handler) Cleanup() error {
 // sequence numbers the records of this process, across reloads.
 var sequence atomic.Uint64
 
+// exchange is what a request needs here, in one piece.
+type exchange struct {
+	record record.Record
+	answer answer
+	ids    [2]string // the header fields that go in and out
+	fields [2]zap.Field
+}
+
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
 	counted.inFlight.Inc()
 	defer counted.inFlight.Dec()
-	rec := begin(r)
-	rec.ClientSubject = h.pseudonyms.of(clientSubject, rec.ClientSubject)
+	x := new(exchange)
+	rec := &x.record
+	h.begin(rec, r)
 	noteSpan(r.Context(), rec)
-	r.Header.Set("X-Request-Id", rec.RequestID)
-	w.Header().Set("X-Request-Id", rec.RequestID)
-	// called just before the header goes out: an upstream may have added its own id
-	answer := caddyhttp.NewResponseRecorder(w, nil, func(_ int, header http.Header) bool {
-		header.Set("X-Request-Id", rec.RequestID)
-		return false // do not buffer
-	})
+	x.ids = [2]string{rec.RequestID, rec.RequestID}
+	r.Header["X-Request-Id"] = x.ids[0:1:1]
+	w.Header()["X-Request-Id"] = x.ids[1:2:2]
+	x.answer.ResponseWriter, x.answer.id = w, rec.RequestID
 
 	begun, refused := h.tellBegin(rec)
 	defer begun.End()
-	ctx, shown := board.Begin(record.NewContext(r.Context(), rec), rec, h.nameOf)
+	ctx, shown := board.Begin(record.NewContext(r.Context(), rec), rec, h.named)
 	r = r.WithContext(ctx)
 	// Deferred, because a stream that breaks off ends in a panic: reverse_proxy
 	// has no other way to tell net/http to cut the connection.
@@ -135,9 +144,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		if panicked {
 			err = http.ErrAbortHandler
 		}
-		end(rec, r, StatusOf(answer, err), err)
+		end(rec, r, StatusOf(&x.answer, err), err)
 		rec.UserID = h.nameOf(rec.UserID)
-		h.logger.Info("request", zap.Inline(rec), begun.Field())
+		if entry := h.logger.Check(zap.InfoLevel, "request"); entry != nil {
+			x.fields = [2]zap.Field{zap.Inline(rec), begun.Field()}
+			entry.Write(x.fields[:]...)
+		}
 		shown.End(rec)
 		counted.count(rec)
 		describeSpan(r.Context(), rec)
@@ -151,7 +163,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		panicked = false
 		return refused
 	}
-	err = next.ServeHTTP(answer, r)
+	err = next.ServeHTTP(&x.answer, r)
 	panicked = false
 	if record.WasCancelled(ctx) {
 		w.Header().Set("X-Should-Retry", "false") // for OpenAI's SDKs, which would
@@ -162,25 +174,27 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 // nameOf is what the record calls a user.
 func (h *Handler) nameOf(user string) string { return h.pseudonyms.of(userID, user) }
 
+// identityOf is what the record says of a client's certificate.
+func (h *Handler) identityOf(c *x509.Certificate) identity {
+	i := identityOf(c)
+	i.subject = h.pseudonyms.of(clientSubject, i.subject)
+	return i
+}
+
 // begin starts the record with what is known when a request arrives.
-func begin(r *http.Request) *record.Record {
-	rec := &record.Record{
-		Start:       time.Now(),
-		RequestID:   requestID(r),
-		Method:      cut(r.Method, 32),
-		HTTPVersion: strings.TrimPrefix(r.Proto, "HTTP/"),
-		Path:        cut(r.URL.Path, 1024),
-		UserAgent:   cut(r.Header.Get("User-Agent"), 256),
-	}
+func (h *Handler) begin(rec *record.Record, r *http.Request) {
+	rec.Start = time.Now()
+	rec.RequestID = requestID(r)
+	rec.Method = cut(r.Method, 32)
+	rec.HTTPVersion = strings.TrimPrefix(r.Proto, "HTTP/")
+	rec.Path = cut(r.URL.Path, 1024)
+	rec.UserAgent = cut(r.Header.Get("User-Agent"), 256)
 	rec.SourceIP, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
 	// only a certificate that was verified says who the client is
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		leaf := r.TLS.VerifiedChains[0][0]
-		fingerprint := sha256.Sum256(leaf.Raw)
-		rec.ClientSubject = cut(leaf.Subject.String(), 1024)
-		rec.ClientFingerprint = strings.ToUpper(hex.EncodeToString(fingerprint[:]))
+		client := h.clients.get(r.TLS.VerifiedChains[0][0])
+		rec.ClientSubject, rec.ClientFingerprint = client.subject, client.fingerprint
 	}
-	return rec
 }
 
 // end completes the record with how the request ended. An error after the status
@@ -207,7 +221,7 @@ func end(rec *record.Record, r *http.Request, status int, err error) {
 // StatusOf is the status that the client is answered with by a handler that
 // wrote answer and returned err. What was written first cannot be taken back,
 // unless it was informational (1xx).
-func StatusOf(answer caddyhttp.ResponseRecorder, err error) int {
+func StatusOf(answer interface{ Status() int }, err error) int {
 	if status := answer.Status(); status >= 200 {
 		return status
 	}

@@ -24,18 +24,18 @@ import (
 
 // installation is what all configurations of a test have in common: a storage, and the
 // events app.
-func installation(t *testing.T, storage string) caddy.Context {
-	t.Helper()
+func installation(tb testing.TB, storage string) caddy.Context {
+	tb.Helper()
 	raw, err := json.Marshal(map[string]string{"module": "file_system", "root": storage})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	ctx, err := caddy.ProvisionContext(&caddy.Config{
 		Admin:      &caddy.AdminConfig{Disabled: true, Config: &caddy.ConfigSettings{Persist: new(bool)}},
 		StorageRaw: raw,
 	})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return ctx
 }

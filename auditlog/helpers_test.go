@@ -63,22 +63,22 @@ func newAuditIn(t *testing.T, ctx caddy.Context, options Handler) *audit {
 }
 
 // verified is a connection whose client has shown a certificate that was verified.
-func verified(t *testing.T, name string, organization ...string) *tls.ConnectionState {
-	t.Helper()
+func verified(tb testing.TB, name string, organization ...string) *tls.ConnectionState {
+	tb.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	der, err := x509.CreateCertificate(rand.Reader, &x509.Certificate{
 		SerialNumber: big.NewInt(1),
 		Subject:      pkix.Name{CommonName: name, Organization: organization},
 	}, &x509.Certificate{SerialNumber: big.NewInt(2)}, &key.PublicKey, key)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	issuer := &x509.Certificate{Raw: []byte("issuer"), Subject: pkix.Name{CommonName: "ca"}}
 	return &tls.ConnectionState{

@@ -43,8 +43,9 @@ func (f Files) Trouble() error {
 
 // Begun is a request that audit files know of.
 type Begun struct {
-	id   string
-	open []openRequest
+	id    string
+	first openRequest // most configurations have one file
+	more  []openRequest
 }
 
 type openRequest struct {
@@ -64,8 +65,12 @@ func (f Files) Begin(r Request) (b Begun, refused error) {
 	b.id = r.ID
 	for _, a := range f {
 		open, err := a.place.begin(a, r)
-		if open.place != nil {
-			b.open = append(b.open, open)
+		switch {
+		case open.place == nil:
+		case b.first.place == nil:
+			b.first = open
+		default:
+			b.more = append(b.more, open)
 		}
 		if err != nil {
 			a.place.refused.Add(1)
@@ -76,7 +81,7 @@ func (f Files) Begin(r Request) (b Begun, refused error) {
 }
 
 // Field is the record's `event.id`, by which a crashed request's record is known.
-func (b Begun) Field() zap.Field {
+func (b *Begun) Field() zap.Field {
 	if b.id == "" {
 		return zap.Skip()
 	}
@@ -84,11 +89,18 @@ func (b Begun) Field() zap.Field {
 }
 
 // End tells the audit files that the record has been written.
-func (b Begun) End() {
-	for _, open := range b.open {
-		open.log.End(open.slot)
-		open.place.end()
+func (b *Begun) End() {
+	if b.first.place != nil {
+		b.first.end()
 	}
+	for _, open := range b.more {
+		open.end()
+	}
+}
+
+func (o openRequest) end() {
+	o.log.End(o.slot)
+	o.place.end()
 }
 
 // begin keeps the log open for a request, even one that comes by a connection of a
@@ -128,4 +140,7 @@ var prefix = func() string {
 var counter atomic.Uint64
 
 // newID is a new event.id.
-func newID() string { return prefix + strconv.FormatUint(counter.Add(1), 36) }
+func newID() string {
+	var room [32]byte
+	return string(strconv.AppendUint(append(room[:0], prefix...), counter.Add(1), 36))
+}

@@ -42,3 +42,27 @@ func BenchmarkRecord(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRecordsAtOnce is the same for 16 requests at a time, which wait for each other.
+func BenchmarkRecordsAtOnce(b *testing.B) {
+	c, err := tryLoad(config(filepath.Join(b.TempDir(), "audit.log"), `"gzip":false`))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.end()
+	request := auditfile.Request{Start: time.Now(), RequestID: "0b6c9f34-9a53-4d8f-a6b8-0f7a2a2d2f10",
+		Method: "POST", Path: "/v1/chat/completions", SourceIP: "192.0.2.1", ClientSubject: "CN=clawdbot,O=Example"}
+	text := zap.String("x", strings.Repeat("x", 700))
+	b.ReportAllocs()
+	b.SetParallelism(16)
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			begun, err := c.files.Begin(request)
+			if err != nil {
+				b.Error(err)
+			}
+			c.logger.Info("", text, begun.Field())
+			begun.End()
+		}
+	})
+}

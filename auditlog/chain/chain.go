@@ -17,10 +17,11 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // Hash is the hash of a line.
@@ -71,7 +72,7 @@ func (l Link) Seal(dst, line []byte) (sealed []byte, next Link, err error) {
 		return dst[:start], l, err
 	}
 	dst = dst[:len(dst)-1] // the closing brace
-	if len(dst)-start == 1 {
+	if len(bytes.TrimSpace(dst[start:])) == 1 {
 		return dst[:start], l, errors.New("an empty object is no record")
 	}
 	next.Sequence = l.Sequence + 1
@@ -86,11 +87,15 @@ func (l Link) Seal(dst, line []byte) (sealed []byte, next Link, err error) {
 	return append(dst, '\n'), next, nil
 }
 
+// lenient lets pass what encoding/json does: the log refuses no record for what others may
+// read in different ways.
+var lenient = []jsontext.Options{jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)}
+
 func checkObject(line []byte) error {
-	if len(line) < 2 || line[0] != '{' || line[len(line)-1] != '}' || !json.Valid(line) {
+	if len(line) < 2 || line[0] != '{' || line[len(line)-1] != '}' || !jsontext.Value(line).IsValid(lenient...) {
 		return errors.New("the line is no JSON object: use format json or ecs")
 	}
-	if bytes.ContainsAny(line, "\n\r") {
+	if bytes.IndexByte(line, '\n') >= 0 || bytes.IndexByte(line, '\r') >= 0 {
 		return errors.New("the JSON object is broken into lines: use format json or ecs")
 	}
 	return nil
@@ -100,7 +105,7 @@ func checkObject(line []byte) error {
 // stands between a brace or comma and a colon it is a key: in a string its quotes
 // would be escaped.
 func appendWithoutSequence(dst, object []byte) ([]byte, error) {
-	at := bytes.Index(object, []byte(sequenceName))
+	at := sequenceAt(object)
 	if at < 1 || object[at-1] != '{' && object[at-1] != ',' {
 		return append(dst, object...), nil
 	}
@@ -118,6 +123,17 @@ func appendWithoutSequence(dst, object []byte) ([]byte, error) {
 	}
 	dst = append(dst, object[:at]...)
 	return append(dst, object[end:]...), nil
+}
+
+// sequenceAt is where the name of the number is, -1 if nowhere. It is looked for at the end
+// first, where format ecs has it: what has so many quotes is slow to search.
+func sequenceAt(object []byte) int {
+	const longest = len(sequenceName) + len("18446744073709551615}")
+	end := max(0, len(object)-longest)
+	if at := bytes.Index(object[end:], []byte(sequenceName)); at >= 0 {
+		return end + at
+	}
+	return bytes.Index(object, []byte(sequenceName))
 }
 
 func hash(previous Hash, canonical []byte) (h Hash) {

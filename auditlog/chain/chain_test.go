@@ -60,6 +60,7 @@ func TestWhatIsNoObjectOnOneLineIsNotSealed(t *testing.T) {
 		"an object on two lines":    "{\"a\":1,\n\"b\":2}",
 		"with a carriage return":    "{\"a\":1,\r\"b\":2}",
 		"an empty object":           `{}`,
+		"an object of a space":      `{ }`,
 		"nothing but a number":      `{"event.sequence":7}`,
 		"a number that is a text":   `{"a":1,"event.sequence":"7"}`,
 		"a number that is no whole": `{"a":1,"event.sequence":7.5}`,
@@ -74,6 +75,22 @@ func TestWhatIsNoObjectOnOneLineIsNotSealed(t *testing.T) {
 				t.Errorf("the failure left %q and %v", sealed, next)
 			}
 		})
+	}
+}
+
+func TestHowDeepALineMayBe(t *testing.T) {
+	for _, test := range []struct {
+		depth int
+		fit   bool
+	}{{10_000, true}, {10_001, false}, {1_000_000, false}} {
+		for _, value := range []string{"[]", `{"a":[]}`} {
+			n := test.depth - strings.Count(value, ":") - 2 // the line is an object, the value is a list at least
+			line := `{"a":` + strings.Repeat("[", n) + value + strings.Repeat("]", n) + "}"
+			err := checkObject([]byte(line))
+			if fit := json.Valid([]byte(line)); fit != test.fit || (err == nil) != fit {
+				t.Errorf("%d deep with %s: %v, for encoding/json %v, want %v", test.depth, value, err, fit, test.fit)
+			}
+		}
 	}
 }
 
@@ -159,11 +176,40 @@ func TestAHashReadsAsItWasWritten(t *testing.T) {
 }
 
 func BenchmarkSeal(b *testing.B) {
-	line := []byte(`{"level":"info","ts":1,"a":"` + strings.Repeat("x", 900) + `","event.sequence":123,"z":"z"}` + "\n")
-	var at Link
-	var sealed []byte
-	b.ReportAllocs()
-	for b.Loop() {
-		sealed, at, _ = at.Seal(sealed[:0], line)
+	for name, line := range map[string]string{"ecs": inECS, "json": inJSON} {
+		b.Run(name, func(b *testing.B) {
+			line := []byte(line)
+			var at Link
+			var sealed []byte
+			b.SetBytes(int64(len(line)))
+			b.ReportAllocs()
+			for b.Loop() {
+				var err error
+				if sealed, at, err = at.Seal(sealed[:0], line); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
+
+// A record as the two formats have it.
+const (
+	inECS = `{"@timestamp":"2026-11-24T16:37:14.793790Z","log":{"level":"info","logger":"http.handlers.audit_log"},"message":"request",` +
+		`"ecs":{"version":"9.4.0"},"service":{"name":"caddy-ollama"},"event":{"kind":"event","category":["web"],"type":["access"],` +
+		`"action":"request","dataset":"caddy_ollama.audit","module":"caddy_ollama","outcome":"success","reason":"ok","duration":19629},` +
+		`"http":{"version":"1.1","request":{"id":"5b214ab7-d6e8-4960-abb2-7f6dd928fa04","method":"POST"},"response":{"status_code":200}},` +
+		`"url":{"path":"/v1/chat/completions"},"source":{"ip":"192.0.2.1"},"user":{"id":"clawdbot"},"user_agent":{"original":"openai-python/1.0"},` +
+		`"tls":{"client":{"subject":"CN=clawdbot,O=Example","hash":{"sha256":"EB65EB67F2101EC746E7A975AB6BB2C1B5B244A17F92A237BF23C45B2BDD8063"}}},` +
+		`"gen_ai":{"operation":{"name":"chat"},"provider":{"name":"ollama"},"conversation":{"id":"conv_0123456789abcdef0123456789abcdef"},` +
+		`"request":{"model":"qwen3:32b","stream":false},"response":{"model":"qwen3:32b","finish_reasons":["stop"]},` +
+		`"usage":{"input_tokens":7,"output_tokens":9}},"related":{"ip":["192.0.2.1"],"user":["clawdbot"]},"event.sequence":12345}` + "\n"
+	inJSON = `{"level":"info","ts":1764002234.79379,"logger":"http.handlers.audit_log","msg":"request","@timestamp":"2026-11-24T16:37:14.793790Z",` +
+		`"event.duration":19629,"event.outcome":"success","event.reason":"ok","event.sequence":12345,` +
+		`"http.request.id":"5b214ab7-d6e8-4960-abb2-7f6dd928fa04","http.request.method":"POST","http.version":"1.1",` +
+		`"url.path":"/v1/chat/completions","http.response.status_code":200,"source.ip":"192.0.2.1","user_agent.original":"openai-python/1.0",` +
+		`"user.id":"clawdbot","tls.client.subject":"CN=clawdbot,O=Example",` +
+		`"tls.client.hash.sha256":"EB65EB67F2101EC746E7A975AB6BB2C1B5B244A17F92A237BF23C45B2BDD8063","gen_ai.operation.name":"chat",` +
+		`"gen_ai.provider.name":"ollama","gen_ai.request.stream":false,"gen_ai.request.model":"qwen3:32b","gen_ai.usage.output_tokens":9,` +
+		`"gen_ai.usage.input_tokens":7,"gen_ai.response.finish_reasons":["stop"],"event.id":"0123456789abcdef-zz"}` + "\n"
+)

@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/timestamp"
 )
 
 // Head says how far a log has come, so that a missing end shows, and where it begins, so
@@ -51,7 +53,7 @@ func (h *Head) UnmarshalJSON(text []byte) error {
 	if err != nil {
 		return err
 	}
-	at, err := time.Parse(timeLayout, j.Time)
+	at, err := time.Parse(timestamp.Layout, j.Time)
 	if err != nil {
 		return err
 	}
@@ -66,7 +68,7 @@ func (h *Head) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-func (h Head) timeText() string { return h.Time.UTC().Format(timeLayout) }
+func (h Head) timeText() string { return timestamp.String(h.Time) }
 
 // signed is the text that the signature covers.
 func (h Head) signed() []byte {

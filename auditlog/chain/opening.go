@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/timestamp"
 )
 
 // Why a log's writer opened a file.
@@ -27,13 +29,10 @@ type Opening struct {
 	Previous Hash
 }
 
-// timeLayout is RFC 3339 in UTC with microseconds, as audit records have it.
-const timeLayout = "2006-01-02T15:04:05.000000Z"
-
 // Line is the opening as a line that Seal takes.
 func (o Opening) Line() []byte {
 	return fmt.Appendf(nil, `{"@timestamp":%q,"event.kind":"event","event.action":%q,"event.reason":%q,"labels.previous_hash":%q}`,
-		o.Time.UTC().Format(timeLayout), openedAction, o.Reason, o.Previous)
+		timestamp.String(o.Time), openedAction, o.Reason, o.Previous)
 }
 
 // ParseOpening reads an opening line. Other lines are not ok.

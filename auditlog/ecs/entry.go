@@ -12,6 +12,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/timestamp"
 )
 
 // entry is a log entry of which the fields are being added.
@@ -29,6 +31,8 @@ type entry struct {
 		spot *spot // nil: nothing is known of it
 	}
 	next int // guess
+
+	unknown spot // where the field goes that is being added, if it has no place yet
 }
 
 // entries are entries that are not in use.
@@ -44,6 +48,7 @@ func (e *entry) beginAs(other *entry) {
 // free gives an entry back for others to use.
 func (e *entry) free() {
 	clear(e.nodes[min(len(blank.nodes), len(e.nodes)):]) // so that no name is kept from being collected
+	e.unknown = spot{}
 	entries.Put(e)
 }
 
@@ -108,11 +113,13 @@ func isHeader(key string, object zapcore.ObjectMarshaler) bool {
 
 // OpenNamespace is part of the zapcore.ObjectEncoder interface.
 func (e *entry) OpenNamespace(key string) {
-	s, _ := e.spot(key, other)
-	if s.node != 0 { // a name that has values has no names below it
-		s.prefix, s.name = below, key
+	prefix, name := below, key // for a name that has values has no names below it
+	if s, ok := e.spot(key, other); !ok {
+		prefix, name = "", ""
+	} else if s.node == 0 {
+		prefix, name = s.prefix, s.name
 	}
-	e.source, e.prefix = e.source+key+".", s.prefix+"."+s.name
+	e.source, e.prefix = e.source+key+".", prefix+"."+name
 }
 
 // AddBool is part of the zapcore.ObjectEncoder interface.
@@ -256,7 +263,7 @@ func appendFloat(out []byte, f float64, bits int) []byte {
 }
 
 func appendTime(out []byte, t time.Time) []byte {
-	return t.UTC().AppendFormat(out, `"2006-01-02T15:04:05.000000Z"`)
+	return append(timestamp.Append(append(out, '"'), t), '"')
 }
 
 // Interface guard

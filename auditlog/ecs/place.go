@@ -17,16 +17,16 @@ const below = "caddy"
 
 // spot finds where a field goes; ok is false if it goes nowhere. A dotted name is one
 // of ECS's, or one that was chosen for this log, and stays as it is.
-func (e *entry) spot(key string, form form) (s spot, ok bool) {
+func (e *entry) spot(key string, form form) (s *spot, ok bool) {
 	if e.source == "" {
 		if s := e.guess(key); s != nil && (s.target == nil || s.target.form == form) {
-			return *s, true
+			return s, true
 		}
 	} else if s := known[e.source+key]; s != nil && s.target != nil && s.target.form == form {
-		return *s, true
+		return s, true
 	}
 	if e.strict {
-		return spot{}, false
+		return nil, false
 	}
 	if !utf8.ValidString(key) {
 		key = strings.ToValidUTF8(key, "\ufffd") // else two names could become one when they are written
@@ -36,12 +36,13 @@ func (e *entry) spot(key string, form form) (s spot, ok bool) {
 	}
 	switch {
 	case e.source != "":
-		return spot{prefix: e.prefix, name: key}, true
+		e.unknown = spot{prefix: e.prefix, name: key}
 	case strings.Contains(key, "."):
-		return spot{name: key}, true
+		e.unknown = spot{name: key}
 	default:
-		return spot{prefix: below, name: key}, true
+		e.unknown = spot{prefix: below, name: key}
 	}
+	return &e.unknown, true
 }
 
 // guess finds what is known of a field, nil if it is nothing. Entries have mostly the
@@ -59,7 +60,7 @@ func (e *entry) guess(key string) *spot {
 }
 
 // roomFor is how many bytes a value may have; 0: it has no place.
-func (e *entry) roomFor(s spot) (room int) {
+func (e *entry) roomFor(s *spot) (room int) {
 	if s.node == 0 {
 		room = e.room(s.prefix, s.name)
 	} else if room = min(maxLine-e.size, maxString); room < shortest {
@@ -70,28 +71,30 @@ func (e *entry) roomFor(s spot) (room int) {
 }
 
 // place is where a value of a few bytes goes; ok is false if it goes nowhere.
-func (e *entry) place(key string, form form) (s spot, ok bool) {
+func (e *entry) place(key string, form form) (s *spot, ok bool) {
 	s, ok = e.spot(key, form)
 	return s, ok && e.roomFor(s) > 0
 }
 
 // put puts there what was appended to values from there on.
-func (e *entry) put(s spot, from int) {
-	if s.node == 0 {
-		s.node = e.find(e.find(0, s.prefix), s.name)
+func (e *entry) put(s *spot, from int) {
+	node := s.node
+	if node == 0 {
+		node = e.find(e.find(0, s.prefix), s.name)
 		e.size += escapedLength(s.prefix) + escapedLength(s.name) + perName
 	}
-	e.fill(s.node, from)
+	e.fill(node, from)
 }
 
 // addText puts a text somewhere. An empty one says nothing, and Elasticsearch would
 // refuse it as an address.
-func (e *entry) addText(s spot, value string) {
+func (e *entry) addText(s *spot, value string) {
 	if s.target != nil && s.target.rewrite != nil {
 		value = s.target.rewrite(value)
 	}
 	if s.node == atSourceIP {
-		s.node, value = sourceOf(value)
+		e.unknown.node, value = sourceOf(value)
+		s = &e.unknown
 	}
 	if value == "" {
 		return
@@ -108,7 +111,7 @@ func (e *entry) addText(s spot, value string) {
 }
 
 // add puts a text in a place.
-func (e *entry) add(at int, value string) { e.addText(spot{node: at}, value) }
+func (e *entry) add(at int, value string) { e.addText(&spot{node: at}, value) }
 
 // suggest fills a place with a value, as JSON, if it has none.
 func (e *entry) suggest(at int, value string) {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"go.uber.org/zap/zapcore"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/timestamp"
 )
 
 // Record is one request's audit record. Empty fields that the design marks as
@@ -125,7 +127,7 @@ func (r *Record) Outcome() string {
 
 // MarshalLogObject writes the record's fields, names dotted as Elasticsearch reads them.
 func (r *Record) MarshalLogObject(enc zapcore.ObjectEncoder) error {
-	enc.AddString("@timestamp", r.Start.UTC().Format("2006-01-02T15:04:05.000000Z"))
+	enc.AddString("@timestamp", timestamp.String(r.Start))
 	enc.AddInt64("event.duration", r.Duration.Nanoseconds())
 	enc.AddString("event.outcome", r.Outcome())
 	enc.AddString("event.reason", r.Reason)
@@ -170,7 +172,7 @@ func (r *Record) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 		enc.AddBool("labels.context_truncated", true)
 	}
 	if len(r.FinishReasons) > 0 {
-		return enc.AddArray("gen_ai.response.finish_reasons", texts(r.FinishReasons))
+		return enc.AddArray("gen_ai.response.finish_reasons", (*texts)(&r.FinishReasons))
 	}
 	return nil
 }
@@ -207,8 +209,8 @@ func addPositive(enc zapcore.ObjectEncoder, name string, d time.Duration) {
 
 type texts []string
 
-func (t texts) MarshalLogArray(enc zapcore.ArrayEncoder) error {
-	for _, s := range t {
+func (t *texts) MarshalLogArray(enc zapcore.ArrayEncoder) error {
+	for _, s := range *t {
 		enc.AppendString(s)
 	}
 	return nil

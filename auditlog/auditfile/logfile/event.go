@@ -6,10 +6,9 @@ import (
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
-)
 
-// timeLayout is that of audit records: RFC 3339 in UTC with microseconds.
-const timeLayout = "2006-01-02T15:04:05.000000Z"
+	"github.com/gateway18789/caddy-ollama/auditlog/timestamp"
+)
 
 // Actions of the log's own lines, in event.action, besides the chain's opening lines.
 const (
@@ -32,7 +31,7 @@ const (
 type members []byte
 
 func newMembers(at time.Time) members {
-	return fmt.Appendf(nil, `{"@timestamp":%q,"event.kind":"event"`, at.UTC().Format(timeLayout))
+	return fmt.Appendf(nil, `{"@timestamp":%q,"event.kind":"event"`, timestamp.String(at))
 }
 
 func (m members) text(name, value string) members {

@@ -296,6 +296,9 @@ func (f *diskFile) WriteAt(p []byte, at int64) (int, error) {
 	// what is there already can be overwritten
 	fresh := max(0, int(at)+len(p)-int(info.Size()))
 	n, err := f.grant(fresh)
+	if err != nil && !errors.Is(err, syscall.ENOSPC) {
+		return 0, err
+	}
 	m, writeErr := f.File.WriteAt(p[:len(p)-fresh+n], at)
 	return m, errors.Join(err, writeErr)
 }

@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/timestamp"
 )
 
 // Request is what is known of a request when it begins. It is all that its record can
@@ -37,30 +40,40 @@ const slotSize = 4096
 const fewSlots = 256
 
 // journal is the file that remembers which requests are in flight. It is a row of slots:
-// a slot begins with + while its request is in flight, and with - from then on. So it
-// never gets larger than it takes for the requests that were in flight at one time.
+// a slot begins with + while its request is in flight. So it never gets larger than it
+// takes for the requests that were in flight at one time.
+//
+// The slot of a request that has ended is free, and mostly the next one takes it. If none
+// does, it begins with - as soon as it is settled. Should the process die before, the next
+// one finds the request's record in the log.
 type journal struct {
 	mu     sync.Mutex
 	file   File
+	slots  []slot
 	free   []int
-	used   []int // how long the text in each slot is, with spaces behind it; as many as there are slots
+	stale  int // slots that are
 	buf    []byte
 	change uint64 // counts what was written, for syncing
 }
 
+type slot struct {
+	length int  // of its text, with spaces behind it
+	stale  bool // it is free, and not settled yet
+}
+
 // begin remembers the request in a slot.
-func (j *journal) begin(r *Request) (slot int, err error) {
+func (j *journal) begin(r *Request) (at int, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.buf = appendRequest(append(j.buf[:0], '+'), r)
 	if len(j.free) > 0 {
-		slot = j.free[len(j.free)-1]
+		at = j.free[len(j.free)-1]
 	} else {
-		slot = len(j.used)
+		at = len(j.slots)
 	}
 	length := slotSize
-	if slot < len(j.used) {
-		length = max(len(j.buf), j.used[slot])
+	if at < len(j.slots) {
+		length = max(len(j.buf), j.slots[at].length)
 	}
 	text := len(j.buf)
 	for len(j.buf) < length {
@@ -69,30 +82,67 @@ func (j *journal) begin(r *Request) (slot int, err error) {
 	if length == slotSize {
 		j.buf[length-1] = '\n'
 	}
-	if _, err := j.file.WriteAt(j.buf, int64(slot)*slotSize); err != nil {
+	if _, err := j.file.WriteAt(j.buf, int64(at)*slotSize); err != nil {
 		return 0, fmt.Errorf("the journal of requests in flight: %w", err)
 	}
-	if slot == len(j.used) {
-		j.used = append(j.used, text)
+	if at == len(j.slots) {
+		j.slots = append(j.slots, slot{length: text})
 	} else {
-		j.used[slot] = text
 		j.free = j.free[:len(j.free)-1]
+		j.setStale(at, false)
+		j.slots[at].length = text
 	}
 	j.change++
-	return slot, nil
+	return at, nil
 }
 
-// end takes the request out of the journal. Should that fail, a restart finds its record
-// in the log.
-func (j *journal) end(slot int) {
+// end takes the request out of the journal.
+func (j *journal) end(at int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	_, _ = j.file.WriteAt([]byte{'-'}, int64(slot)*slotSize)
-	j.free = append(j.free, slot)
-	j.change++
-	if len(j.free) == len(j.used) && len(j.used) > fewSlots && j.file.Truncate(0) == nil {
-		j.free, j.used = nil, nil
+	j.free = append(j.free, at)
+	j.setStale(at, true)
+	if len(j.free) == len(j.slots) && len(j.slots) > fewSlots && j.file.Truncate(0) == nil {
+		j.free, j.slots, j.stale = nil, nil, 0
+		j.change++
 	}
+}
+
+func (j *journal) setStale(at int, stale bool) {
+	s := &j.slots[at]
+	if s.stale == stale {
+		return
+	}
+	if s.stale = stale; stale {
+		j.stale++
+	} else {
+		j.stale--
+	}
+}
+
+// settle says of the slots that are free that they are. What fails is left for the next time.
+func (j *journal) settle() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for _, at := range j.free {
+		if j.stale == 0 {
+			return
+		}
+		if !j.slots[at].stale {
+			continue
+		}
+		if _, err := j.file.WriteAt([]byte{'-'}, int64(at)*slotSize); err == nil {
+			j.setStale(at, false)
+			j.change++
+		}
+	}
+}
+
+// unsettled tells whether there are slots to settle.
+func (j *journal) unsettled() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.stale > 0
 }
 
 func (j *journal) sync() error { return j.file.Sync() }
@@ -110,7 +160,7 @@ func appendRequest(dst []byte, r *Request) []byte {
 		dst = append(dst[:start], `{"event.id":`...)
 		dst = appendQuoted(dst, r.ID, 64)
 		dst = append(dst, `,"@timestamp":"`...)
-		dst = r.Start.UTC().AppendFormat(dst, timeLayout)
+		dst = timestamp.Append(dst, r.Start)
 		dst = append(dst, `","http.request.id":`...)
 		dst = appendQuoted(dst, r.RequestID, limit)
 		dst = append(dst, `,"http.request.method":`...)
@@ -121,7 +171,8 @@ func appendRequest(dst []byte, r *Request) []byte {
 		dst = appendQuoted(dst, r.SourceIP, 64)
 		dst = append(dst, `,"tls.client.subject":`...)
 		dst = appendQuoted(dst, r.ClientSubject, limit)
-		dst = fmt.Appendf(dst, `,"after":%d}`, r.After)
+		dst = append(dst, `,"after":`...)
+		dst = append(strconv.AppendUint(dst, r.After, 10), '}')
 		if len(dst) < slotSize {
 			break
 		}
@@ -150,17 +201,17 @@ func openJournal(name string, open func(string, int) (File, error)) (j *journal,
 	}
 	j = &journal{file: file}
 	left = make(map[int]Request)
-	for slot := 0; slot*slotSize < len(content); slot++ {
-		text := content[slot*slotSize : min(len(content), (slot+1)*slotSize)]
-		j.used = append(j.used, slotSize)
+	for at := 0; at*slotSize < len(content); at++ {
+		text := content[at*slotSize : min(len(content), (at+1)*slotSize)]
+		j.slots = append(j.slots, slot{length: slotSize})
 		var r Request
 		switch {
 		case text[0] != '+':
-			j.free = append(j.free, slot)
+			j.free = append(j.free, at)
 		case json.Unmarshal(bytes.TrimRight(text[1:], " \n\x00"), &r) != nil || r.ID == "":
-			damaged = append(damaged, slot)
+			damaged = append(damaged, at)
 		default:
-			left[slot] = r
+			left[at] = r
 		}
 	}
 	return j, left, damaged, nil

@@ -55,14 +55,15 @@ func (l *Log) tend(a *agenda) time.Duration {
 		a.sync = time.Time{}
 	}
 
-	if l.unheaded() {
+	if l.behind() {
 		if a.head.IsZero() {
 			a.head = now.Add(headEvery)
 		}
 		if !now.Before(a.head) {
+			l.journal.settle()
 			l.tendHead(a)
 			a.head = time.Time{}
-			if l.unheaded() {
+			if l.behind() {
 				a.head = now.Add(headEvery)
 			}
 		}
@@ -78,8 +79,8 @@ func (l *Log) rest(a *agenda) time.Duration {
 	defer l.mu.Unlock()
 	now := time.Now()
 	unsynced := l.options.Load().durable() && l.unsynced()
-	unheaded, trouble := l.unheaded(), l.backlog.trouble != nil
-	l.awake = unsynced || unheaded || trouble
+	behind, trouble := l.behind(), l.backlog.trouble != nil
+	l.awake = unsynced || behind || trouble
 
 	pause := time.Hour // now and then, because clocks can be set
 	wait := func(needed bool, at time.Time) {
@@ -88,7 +89,7 @@ func (l *Log) rest(a *agenda) time.Duration {
 		}
 	}
 	wait(unsynced, a.sync) // what is not on the agenda yet gets there at once
-	wait(unheaded, a.head)
+	wait(behind, a.head)
 	wait(trouble, l.backlog.retryAt)
 	wait(l.due(now), now)
 	wait(l.rollAt.After(now), l.rollAt)
@@ -100,7 +101,10 @@ func (l *Log) unsynced() bool {
 	return l.synced.Load() != l.sequence.Load() || l.syncedJournal.Load() != l.journal.changes()
 }
 
-func (l *Log) unheaded() bool { return l.head.last.Load() != l.sequence.Load() }
+// behind tells whether the head or the journal does not tell yet how things are.
+func (l *Log) behind() bool {
+	return l.head.last.Load() != l.sequence.Load() || l.journal.unsettled()
+}
 
 // tendTrouble tells the operator of trouble and tries whether it is over.
 func (l *Log) tendTrouble(a *agenda) {
@@ -137,6 +141,9 @@ func (l *Log) tellTrouble(a *agenda, trouble error) {
 }
 
 func (l *Log) tendHead(a *agenda) {
+	if l.head.last.Load() == l.sequence.Load() {
+		return
+	}
 	err := l.writeHead()
 	if err != nil && !a.headTold {
 		l.Logger().Error("a missing end of the audit log would not show until its head can be written",

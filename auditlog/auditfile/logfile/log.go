@@ -288,14 +288,13 @@ func (l *Log) End(slot int) {
 		return
 	}
 	l.mu.Lock()
-	waits := l.backlog.trouble != nil
-	if waits {
+	defer l.mu.Unlock()
+	if l.backlog.trouble != nil {
 		l.backlog.slots = append(l.backlog.slots, slot) // until its record really is written
+		return
 	}
-	l.mu.Unlock()
-	if !waits {
-		l.journal.end(slot)
-	}
+	l.journal.end(slot)
+	l.nudge()
 }
 
 // Trouble is why the log cannot be written, nil if it can.

@@ -63,6 +63,7 @@ func (l *Log) takeUp() error {
 	if trouble := l.Trouble(); trouble != nil && refuse {
 		return fmt.Errorf("the audit log cannot be written: %w", trouble)
 	}
+	l.journal.settle()
 	_ = l.syncJournal()
 	if err := l.writeHead(); err != nil && refuse {
 		return err
@@ -164,6 +165,7 @@ func (l *Log) Close() error {
 				zap.String("file", l.Path), zap.Uint64("lost", lost), zap.Error(l.Trouble()))
 		}
 	}
+	l.journal.settle()
 	return errors.Join(l.syncJournal(), l.writeHead(), l.release())
 }
 
