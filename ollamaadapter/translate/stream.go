@@ -180,7 +180,7 @@ func (s *Stream) open() {
 		if s.form.Text {
 			object = "text_completion"
 		}
-		s.start = s.id.open([]byte("data: "), object)
+		s.start = s.id.open(append(make([]byte, 0, 256), "data: "...), object)
 	}
 	s.events.Write(s.start)
 }

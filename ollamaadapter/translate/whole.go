@@ -1,6 +1,7 @@
 package translate
 
 import (
+	"slices"
 	"strconv"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
@@ -102,7 +103,8 @@ func (w *Whole) finish(reason string, _ bool) {
 	if w.form.Text {
 		w.choices = append(w.choices, eventJSON(w.textChoice(reason))...)
 	} else {
-		w.choices = w.appendChoice(w.choices, reason)
+		size := len(w.content.json) + 2*len(w.thinking.json) + 256 // with what is around them
+		w.choices = w.appendChoice(slices.Grow(w.choices, size), reason)
 	}
 }
 
