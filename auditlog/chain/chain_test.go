@@ -15,6 +15,8 @@ func TestASealedLineEndsWithItsNumberAndItsHash(t *testing.T) {
 		{"the process's own count gives way, in the middle", `{"a":1,"event.sequence":99,"b":2}`, `{"a":1,"b":2,"event.sequence":1}`},
 		{"at the beginning", `{"event.sequence":99,"b":2}`, `{"b":2,"event.sequence":1}`},
 		{"and at the end", `{"a":1,"event.sequence":99}`, `{"a":1,"event.sequence":1}`},
+		{"at the end of a long line", `{"a":"a text that is longer than any number","event.sequence":18446744073709551615}`,
+			`{"a":"a text that is longer than any number","event.sequence":1}`},
 		{"the name within a text is no number", `{"a":"\"event.sequence\":5"}`, `{"a":"\"event.sequence\":5","event.sequence":1}`},
 		{"nor is the name as a text", `{"a":"event.sequence"}`, `{"a":"event.sequence","event.sequence":1}`},
 		{"a key that ends with the name stays", `{"my \"event.sequence":5}`, `{"my \"event.sequence":5,"event.sequence":1}`},
