@@ -1,11 +1,11 @@
 package auditlog
 
 import (
-	"errors"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gateway18789/caddy-ollama/auditlog/collectors"
 	"github.com/gateway18789/caddy-ollama/auditlog/genai"
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/jwtauth/token"
@@ -76,13 +76,7 @@ func (m *metrics) requestsOf(rec *record.Record) prometheus.Counter {
 
 // register makes a configuration's registry tell them.
 func (m *metrics) register(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{m.duration, m.firstChunk, m.perChunk, m.tokens, m.requests, m.inFlight, m.failures} {
-		var already prometheus.AlreadyRegisteredError
-		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
-			return err
-		}
-	}
-	return nil
+	return collectors.Register(registry, m.duration, m.firstChunk, m.perChunk, m.tokens, m.requests, m.inFlight, m.failures)
 }
 
 // count counts a request that has ended.

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gateway18789/caddy-ollama/auditlog/collectors"
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
@@ -37,13 +38,7 @@ func init() {
 }
 
 func registerMetrics(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{upstreamErrorsTotal, upstreamUp} {
-		var already prometheus.AlreadyRegisteredError
-		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
-			return err
-		}
-	}
-	return nil
+	return collectors.Register(registry, upstreamErrorsTotal, upstreamUp)
 }
 
 // upstreamFailure is the reason of a request that the upstream has failed, empty of all

@@ -1,10 +1,9 @@
 package ratelimit
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/gateway18789/caddy-ollama/auditlog/collectors"
 	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 )
 
@@ -136,11 +135,5 @@ var theGauges = newGauges()
 
 // registerMetrics makes a configuration's registry tell them.
 func registerMetrics(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{requestsTotal, blocksTotal, queueWaitSeconds, storeErrorsTotal, storeUp, storeOutagesTotal, theGauges} {
-		var already prometheus.AlreadyRegisteredError
-		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
-			return err
-		}
-	}
-	return nil
+	return collectors.Register(registry, requestsTotal, blocksTotal, queueWaitSeconds, storeErrorsTotal, storeUp, storeOutagesTotal, theGauges)
 }

@@ -1,9 +1,9 @@
 package auditfile
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/collectors"
 )
 
 // What counts up lives as long as the process, through reloads.
@@ -25,11 +25,5 @@ var (
 )
 
 func registerMetrics(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{shipErrors, shipLag} {
-		var already prometheus.AlreadyRegisteredError
-		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
-			return err
-		}
-	}
-	return nil
+	return collectors.Register(registry, shipErrors, shipLag)
 }

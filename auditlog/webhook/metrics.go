@@ -1,9 +1,9 @@
 package webhook
 
 import (
-	"errors"
-
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gateway18789/caddy-ollama/auditlog/collectors"
 )
 
 // Results of deliveries, as metrics name them.
@@ -40,11 +40,5 @@ func init() {
 }
 
 func registerMetrics(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{deliveriesTotal, queueLength} {
-		var already prometheus.AlreadyRegisteredError
-		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
-			return err
-		}
-	}
-	return nil
+	return collectors.Register(registry, deliveriesTotal, queueLength)
 }
