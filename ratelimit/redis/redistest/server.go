@@ -121,16 +121,23 @@ func Cluster(t testing.TB) (addresses []string) {
 	if err != nil {
 		t.Fatalf("creating the cluster: %v\n%s", err, output)
 	}
-	client := goredis.NewClusterClient(&goredis.ClusterOptions{Addrs: addresses, DisableIdentity: true})
+	for _, address := range addresses { // each comes to know by itself
+		awaitClusterNode(t, address)
+	}
+	return addresses
+}
+
+func awaitClusterNode(t testing.TB, address string) {
+	t.Helper()
+	client := goredis.NewClient(&goredis.Options{Addr: address, DisableIdentity: true})
 	defer client.Close()
 	for range 500 {
 		if info, err := client.ClusterInfo(t.Context()).Result(); err == nil && strings.Contains(info, "cluster_state:ok") {
-			return addresses
+			return
 		}
 		time.Sleep(20 * time.Millisecond)
 	}
-	t.Fatal("the cluster does not come up")
-	return nil
+	t.Fatalf("the cluster does not come up at %s", address)
 }
 
 // MemoryUsed is how many bytes the server uses.
