@@ -53,7 +53,7 @@ func TestClawdbotThroughItsSidecar(t *testing.T) {
 
 	a.mustWork(turn)
 	checkTurn(t, g.records(2), "clawdbot")
-	time.Sleep(idle)
+	time.Sleep(idle) // in which the token dies: how long it lives is what is tested
 	a.mustWork(turn)
 	checkTurn(t, g.records(4)[2:], "clawdbot")
 

@@ -161,7 +161,7 @@ func (g *gateway) fills(client *http.Client, n int, until time.Time) (begun int)
 		case !time.Now().Before(until):
 			return begun
 		default:
-			time.Sleep(50 * time.Millisecond)
+			time.Sleep(50 * time.Millisecond) // the slots of a gateway that was killed come free in their own time
 		}
 	}
 	return begun

@@ -240,9 +240,9 @@ func TestSeveralGatewaysOutliveRedis(t *testing.T) {
 		})
 	}
 	for n := range times {
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(300 * time.Millisecond) // Redis decides for a while
 		s.redis.Kill()
-		time.Sleep(700 * time.Millisecond)
+		time.Sleep(700 * time.Millisecond) // and each gateway alone
 		s.redis.Restart()
 		told(n + 1)
 	}

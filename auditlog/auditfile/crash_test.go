@@ -82,7 +82,7 @@ func TestAProcessThatIsKilledLeavesOneRecordOfEveryRequest(t *testing.T) {
 				t.Fatal("the process serves nothing")
 			}
 		}
-		time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond)
+		time.Sleep(time.Duration(rand.IntN(150)) * time.Millisecond) // so that it dies at another point each time
 		if err := child.Process.Kill(); err != nil {
 			t.Fatal(err)
 		}

@@ -103,9 +103,9 @@ func TestRedisDiesFiveTimes(t *testing.T) {
 		})
 	}
 	for range 5 {
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(300 * time.Millisecond) // Redis decides for a while
 		server.Kill()
-		time.Sleep(300 * time.Millisecond)
+		time.Sleep(300 * time.Millisecond) // and each gateway alone
 		server.Restart()
 		eventually(t, "all gateways are back", func() bool { return !zones[0].Down() && !zones[1].Down() && !zones[2].Down() })
 	}
