@@ -85,12 +85,14 @@ func (g *gateway) writeConfig(caddyfile string) { writeFile(g.t, g.configFile(),
 // reload puts the Caddyfile in force as an operator does.
 func (g *gateway) reload(caddyfile string) error {
 	g.writeConfig(caddyfile)
-	output, err := gatewayCommand(g.t, g.dir, "reload", "--force", "--config", g.configFile(), "--adapter", "caddyfile",
-		"--address", "unix//"+g.file("admin.sock")).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("caddy reload: %w\n%s", err, output)
-	}
-	return nil
+	return g.insist("caddy reload", func(ctx context.Context) error {
+		output, err := gatewayCommandIn(ctx, g.t, g.dir, "reload", "--force", "--config", g.configFile(), "--adapter", "caddyfile",
+			"--address", "unix//"+g.file("admin.sock")).CombinedOutput()
+		if err != nil {
+			return fmt.Errorf("caddy reload: %w\n%s", err, output)
+		}
+		return nil
+	})
 }
 
 // from is an HTTP client with a certificate, at an address of its own and so
@@ -102,8 +104,10 @@ func (g *gateway) from(source string) *http.Client {
 func (g *gateway) clientWith(source string, config *tls.Config) *http.Client {
 	dialer := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(source)}}
 	transport := &http.Transport{
-		TLSClientConfig:   config,
-		ForceAttemptHTTP2: true,
+		TLSClientConfig:       config,
+		ForceAttemptHTTP2:     true,
+		TLSHandshakeTimeout:   patience,
+		ResponseHeaderTimeout: patience,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return dialer.DialContext(ctx, network, g.address())
 		},

@@ -36,7 +36,7 @@ func (g *gateway) isGiven(port string) {
 		}
 		g.caddyfile = strings.ReplaceAll(g.caddyfile, change[0], change[1])
 	}
-	g.caddyfile = strings.ReplaceAll(g.caddyfile, g.port, port)
+	g.caddyfile = strings.ReplaceAll(g.caddyfile, ":"+g.port, ":"+port)
 	g.port = port
 	g.writeConfig(g.caddyfile)
 }

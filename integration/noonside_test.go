@@ -153,6 +153,9 @@ func (s *side) open() {
 		req.Header.Set("Authorization", "Bearer "+s.token)
 		client := s.from(fmt.Sprintf("127.0.0.%d", 60+i))
 		resp, err := client.Do(req)
+		if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() {
+			s.t.Fatal(err, s.hangs("a stream's beginning"))
+		}
 		if err != nil {
 			s.t.Fatal(err)
 		}
@@ -204,6 +207,7 @@ func (s *side) request(client *http.Client) {
 	}), client, body)
 	if err != nil {
 		s.lost.Add(1)
+		s.t.Logf("lost: %v", err)
 		if secured.Load() {
 			s.unread.Add(1)
 		} else {
@@ -228,11 +232,20 @@ func (s *side) load(caddyfile string) error {
 	return err
 }
 
-func (s *side) admin(method, path, body string) (answer, error) {
+// admin asks the admin API, more than once if there is no answer: see insist.
+func (s *side) admin(method, path, body string) (a answer, err error) {
+	err = s.insist(method+" "+path, func(ctx context.Context) error {
+		a, err = s.adminOnce(ctx, method, path, body)
+		return err
+	})
+	return a, err
+}
+
+func (s *side) adminOnce(ctx context.Context, method, path, body string) (answer, error) {
 	transport := &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return (&net.Dialer{}).DialContext(ctx, "unix", s.file("admin.sock"))
 	}}
-	req, err := http.NewRequest(method, "http://localhost"+path, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, method, "http://localhost"+path, strings.NewReader(body))
 	if err != nil {
 		return answer{}, err
 	}

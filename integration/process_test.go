@@ -2,6 +2,7 @@ package integration
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -68,10 +69,60 @@ func (p *process) stop() {
 	}
 }
 
+// hangs ends a process that does not do something, and tells what it does instead.
+func (p *process) hangs(what string) error {
+	_ = p.cmd.Process.Signal(syscall.SIGABRT) // which has Go print all goroutines
+	select {
+	case <-p.exited:
+	case <-time.After(10 * time.Second):
+	}
+	said := p.output.String()
+	if i := strings.Index(said, "SIGABRT: abort"); i >= 0 {
+		said = said[i:]
+	}
+	return fmt.Errorf("%s takes longer than %v; the gateway's goroutines:\n%s", what, patience, said)
+}
+
+// patience is how long a test waits for what usually takes milliseconds, and must end.
+const patience = time.Minute
+
+// insist asks the process for something until there is an answer. Caddy with its admin API
+// on a Unix socket may leave a reload without one: to listen anew, it makes the socket that
+// both listeners share blocking for a moment (File and Fd of Go's net and os). If the old one
+// asks for a connection in that moment, it sleeps in the kernel, cannot be closed, and the
+// next connection is either its, and dropped, or waits for a lock that is held meanwhile. The
+// connection after that ends it.
+func (p *process) insist(what string, ask func(ctx context.Context) error) error {
+	const tries = 3
+	for i := 1; ; i++ {
+		ctx, cancel := context.WithTimeout(context.Background(), patience/tries)
+		err := ask(ctx)
+		late := ctx.Err() != nil
+		cancel()
+		switch {
+		case err == nil:
+			return nil
+		case !late && !strings.Contains(err.Error(), "EOF") && !strings.Contains(err.Error(), "connection reset"):
+			return err
+		case i < tries:
+		case late:
+			return p.hangs(what)
+		default:
+			return err
+		}
+	}
+}
+
 // gatewayCommand is the gateway's binary with a home folder of its own.
 func gatewayCommand(t *testing.T, dir string, args ...string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(binary(t), args...)
+	return gatewayCommandIn(context.Background(), t, dir, args...)
+}
+
+// gatewayCommandIn is gatewayCommand that is killed when ctx ends.
+func gatewayCommandIn(ctx context.Context, t *testing.T, dir string, args ...string) *exec.Cmd {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, binary(t), args...)
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(), "HOME="+dir, "XDG_DATA_HOME="+dir+"/data", "XDG_CONFIG_HOME="+dir+"/config")
 	return cmd

@@ -134,7 +134,12 @@ func TestReloadLosesNoChunk(t *testing.T) {
 func startedBy(tick chan<- struct{}, client *http.Client) *http.Client {
 	inner := client.Transport
 	client.Transport = roundTripper(func(r *http.Request) (*http.Response, error) {
-		go func() { tick <- struct{}{} }()
+		go func() {
+			select {
+			case tick <- struct{}{}:
+			case <-r.Context().Done():
+			}
+		}()
 		return inner.RoundTrip(r)
 	})
 	return client
