@@ -19,6 +19,8 @@ type answer interface {
 	// Write takes the next piece of Ollama's answer for a choice, CloseChoice its end.
 	Write(piece []byte) (out []byte, err error)
 	CloseChoice() (out []byte, err error)
+	// Sent says that what was returned last is not needed any more.
+	Sent()
 	// CutOff ends the answer for lack of time.
 	CutOff() (out []byte)
 	// Heartbeat says nothing, but shows a client that there is somebody.
@@ -85,6 +87,7 @@ func (d *delivery) beat() {
 			d.send(out)
 			d.flush()
 		}
+		d.sent()
 		next = d.interval
 	}
 	d.heart.Reset(next)
@@ -189,17 +192,25 @@ func (d *delivery) leave(r *http.Request) error {
 
 // sendContent sends what the model says.
 func (d *delivery) sendContent(out []byte) error {
-	if len(out) == 0 || d.err != nil {
-		return d.err
+	if len(out) > 0 && d.err == nil {
+		if d.streamed {
+			d.countChunk(time.Since(d.record.Start))
+		}
+		d.send(out)
+		if d.streamed {
+			d.flush()
+		}
 	}
-	if d.streamed {
-		d.countChunk(time.Since(d.record.Start))
-	}
-	d.send(out)
-	if d.streamed {
-		d.flush()
-	}
+	d.sent()
 	return d.err
+}
+
+// sent gives back the memory of what was sent. After an error the server of HTTP/2 may
+// still read it.
+func (d *delivery) sent() {
+	if d.err == nil {
+		d.answer.Sent()
+	}
 }
 
 // countChunk notes in the record that a chunk of a stream was there after so long.

@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -16,7 +15,7 @@ import (
 type NativeStream struct {
 	reader
 	id  Identity
-	out bytes.Buffer
+	out output
 }
 
 // NewNativeStream returns a NativeStream. Of id it needs the model and the time; of
@@ -29,28 +28,31 @@ func NewNativeStream(id Identity, form AnswerForm) *NativeStream {
 
 // Write takes the next piece of Ollama's answer and returns the lines that it completes.
 func (s *NativeStream) Write(piece []byte) (lines []byte, err error) {
-	s.out.Reset()
+	s.out.begin(len(piece))
 	err = s.read(piece)
 	return s.out.Bytes(), err
 }
 
 // CloseChoice says that Ollama's answer has ended.
 func (s *NativeStream) CloseChoice() (lines []byte, err error) {
-	s.out.Reset()
+	s.out.begin(0)
 	err = s.closeChoice()
 	return s.out.Bytes(), err
 }
 
+// Sent says that the lines that were returned last are not needed any more.
+func (s *NativeStream) Sent() { s.out.end() }
+
 // CutOff ends the answer as it is, for lack of time.
 func (s *NativeStream) CutOff() (lines []byte) {
-	s.out.Reset()
+	s.out.begin(0)
 	s.cutOff()
 	return s.out.Bytes()
 }
 
 // Heartbeat is a line that says nothing.
 func (s *NativeStream) Heartbeat() (lines []byte) {
-	s.out.Reset()
+	s.out.begin(0)
 	if !s.finished && !s.Done() {
 		s.made(object{{"done", jsontext.Value("false")}})
 	}
@@ -145,6 +147,9 @@ func (w *NativeWhole) CloseChoice() ([]byte, error) {
 	}
 	return w.json(), nil
 }
+
+// Sent does nothing: what was returned is the caller's.
+func (w *NativeWhole) Sent() {}
 
 // CutOff ends the answer as it is, for lack of time, and returns it.
 func (w *NativeWhole) CutOff() []byte {

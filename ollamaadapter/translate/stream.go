@@ -1,7 +1,6 @@
 package translate
 
 import (
-	"bytes"
 	"unicode/utf8"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
@@ -21,7 +20,7 @@ import (
 type Stream struct {
 	reader
 	id     Identity
-	events bytes.Buffer
+	events output
 	start  []byte // of each event; made with the first
 	offset int    // of the next token's text, for logprobs
 }
@@ -34,11 +33,10 @@ func NewStream(id Identity, form AnswerForm) *Stream {
 }
 
 // Write takes the next piece of Ollama's answer and returns the events that it
-// completes. They are valid until the next call. After an error it returns that
-// error again.
+// completes. They are valid until the next call, or Sent. After an error it returns
+// that error again.
 func (s *Stream) Write(piece []byte) (events []byte, err error) {
-	s.events.Reset()
-	s.events.Grow(2 * len(piece)) // or it would, time and again
+	s.events.begin(2 * len(piece)) // or it would grow time and again
 	err = s.read(piece)
 	return s.events.Bytes(), err
 }
@@ -47,14 +45,17 @@ func (s *Stream) Write(piece []byte) (events []byte, err error) {
 // the last events: none, unless the last line had no line break. The next Write
 // begins the next choice.
 func (s *Stream) CloseChoice() (events []byte, err error) {
-	s.events.Reset()
+	s.events.begin(0)
 	err = s.closeChoice()
 	return s.events.Bytes(), err
 }
 
+// Sent says that the events that were returned last are not needed any more.
+func (s *Stream) Sent() { s.events.end() }
+
 // CutOff ends the answer as it is, for lack of time, and returns the last events.
 func (s *Stream) CutOff() (events []byte) {
-	s.events.Reset()
+	s.events.begin(0)
 	s.cutOff()
 	return s.events.Bytes()
 }
@@ -62,7 +63,7 @@ func (s *Stream) CutOff() (events []byte) {
 // Heartbeat is an event that says nothing: the role, if it was not told yet, or
 // an empty delta. OpenClaw's watchdog does not count comments for a sign of life.
 func (s *Stream) Heartbeat() (events []byte) {
-	s.events.Reset()
+	s.events.begin(0)
 	switch {
 	case s.Done(), s.finished:
 	case !s.begun && (!s.form.Text || s.choice < len(s.form.Echo)):
@@ -169,7 +170,7 @@ func (s *Stream) sendText(choice openai.TextChoice) {
 // write sends a choice with this text, which is escaped.
 func (s *Stream) write(choice template, text []byte) {
 	s.open()
-	choice.write(&s.events, s.choice, text)
+	choice.write(s.events.Buffer, s.choice, text)
 	s.close()
 }
 

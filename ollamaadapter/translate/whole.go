@@ -15,9 +15,9 @@ const maxWhole = 64 << 20
 // stream. It is used as a Stream is; all of it comes with the last CloseChoice.
 type Whole struct {
 	reader
-	id      Identity
-	size    int
-	choices []byte // that have finished, as they stand in the answer
+	id     Identity
+	size   int
+	answer []byte // up to the last choice that has finished; nil: there is none yet
 
 	// of the choice that is being read
 	content, thinking gathered
@@ -52,6 +52,9 @@ func (w *Whole) CloseChoice() ([]byte, error) {
 	return w.json(), nil
 }
 
+// Sent does nothing: what was returned is the caller's.
+func (w *Whole) Sent() {}
+
 // CutOff ends the answer as it is, for lack of time, and returns it.
 func (w *Whole) CutOff() []byte {
 	w.cutOff()
@@ -66,15 +69,31 @@ func (w *Whole) Failure(*openai.Error) []byte { return nil }
 
 // json is the answer with the choices so far.
 func (w *Whole) json() []byte {
+	if w.answer == nil {
+		w.open(0)
+	}
+	out := append(w.answer, `],"usage":`...)
+	out = w.summary.appendUsage(out)
+	return append(out, '}')
+}
+
+// open begins the answer, with room for choices of so many bytes.
+func (w *Whole) open(size int) {
 	object := "chat.completion"
 	if w.form.Text {
 		object = "text_completion"
 	}
-	out := w.id.open(make([]byte, 0, len(w.choices)+512), object)
-	out = append(out, w.choices...)
-	out = append(out, `],"usage":`...)
-	out = w.summary.appendUsage(out)
-	return append(out, '}')
+	const around = 512 // what is before the choices and behind them
+	w.answer = w.id.open(make([]byte, 0, size+around), object)
+}
+
+// next makes room for a choice of so many bytes.
+func (w *Whole) next(size int) {
+	if w.answer == nil {
+		w.open(size)
+		return
+	}
+	w.answer = append(slices.Grow(w.answer, size+1), ',')
 }
 
 func (w *Whole) begin() {
@@ -97,15 +116,14 @@ func (w *Whole) addPlain(p plain) {
 }
 
 func (w *Whole) finish(reason string, _ bool) {
-	if len(w.choices) > 0 {
-		w.choices = append(w.choices, ',')
-	}
 	if w.form.Text {
-		w.choices = append(w.choices, eventJSON(w.textChoice(reason))...)
-	} else {
-		size := len(w.content.json) + 2*len(w.thinking.json) + 256 // with what is around them
-		w.choices = w.appendChoice(slices.Grow(w.choices, size), reason)
+		choice := eventJSON(w.textChoice(reason))
+		w.next(len(choice))
+		w.answer = append(w.answer, choice...)
+		return
 	}
+	w.next(len(w.content.json) + 2*len(w.thinking.json) + 256) // with what is around them
+	w.answer = w.appendChoice(w.answer, reason)
 }
 
 // appendChoice appends the choice that was read, an openai.Choice, to out. Most of them
