@@ -84,28 +84,7 @@ func (a *upstreamAnswer) receive(next caddyhttp.Handler, q question) {
 			panic(p)
 		}
 	}()
-	ctx, done := blameless(asking)
-	defer done()
-	a.err = next.ServeHTTP(a, q.request(ctx))
-}
-
-// blameless is a context that ends with ctx, and tells of no other cause but one that the
-// upstream is to blame for. What reverse_proxy learns besides, it takes for a failure of the
-// upstream, which it leaves out for a while then (fail_duration), and asks the next one.
-func blameless(ctx context.Context) (_ context.Context, done func()) {
-	plain, cancel := context.WithCancelCause(context.WithoutCancel(ctx))
-	end := func() {
-		cause := context.Cause(ctx)
-		if !errors.Is(ctx.Err(), context.DeadlineExceeded) && !errors.Is(cause, translate.ErrStalled) {
-			cause = context.Canceled
-		}
-		cancel(cause)
-	}
-	if ctx.Err() != nil { // AfterFunc would take its time
-		end()
-	}
-	unheed := context.AfterFunc(ctx, end)
-	return plain, func() { unheed(); cancel(nil) }
+	a.err = next.ServeHTTP(a, q.request())
 }
 
 // fetch gets an answer that is no stream. It must be there within

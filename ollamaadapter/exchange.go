@@ -67,7 +67,7 @@ func (h *Handler) choice(d *delivery, r *http.Request, next caddyhttp.Handler, e
 	switch standing := d.standing(); {
 	case !standing.lost && standing.done && d.streamed:
 		// all of it is sent; SDKs leave at [DONE], be it before Ollama's own end
-	case standing.lost, errors.Is(cause, context.Canceled):
+	case standing.lost, cause == context.Canceled: // and no reason that only passes for it
 		return true, d.leave(r)
 	case standing.done:
 	case cause == errTooLong && standing.said:

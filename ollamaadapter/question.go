@@ -55,8 +55,9 @@ type body struct{ bytes.Reader }
 
 func (*body) Close() error { return nil }
 
-// request makes the request, which ends with the context and has its values.
-func (q *question) request(ctx context.Context) *http.Request {
+// request makes the request.
+func (q *question) request() *http.Request {
+	ctx := q.r.Context()
 	// reverse_proxy keeps its own in Caddy's variables of the request; net/http may
 	// still dial by those of one question when the next is asked
 	if vars, ok := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any); ok {

@@ -27,8 +27,16 @@ type watch struct {
 	unheed func() bool
 }
 
+// blameless is a reason to end a request that is none to blame the upstream for. To
+// reverse_proxy, which leaves out an upstream that has failed (fail_duration), and asks the
+// next one, it is as if the client had left.
+type blameless struct{ error }
+
+func (b blameless) Unwrap() error      { return b.error }
+func (blameless) Is(target error) bool { return target == context.Canceled }
+
 // errTooLong is the end of an answer that is in itself sound.
-var errTooLong = errors.New("the answer takes longer than max_duration")
+var errTooLong error = blameless{errors.New("the answer takes longer than max_duration")}
 
 // lingering is how long an upstream may keep its answer open after the last line of
 // it: time enough for the end of the body, which keeps the connection usable.
@@ -44,7 +52,7 @@ func (h *Handler) watch(r *http.Request, deadline time.Time) *watch {
 	if !deadline.IsZero() {
 		w.end = time.AfterFunc(time.Until(deadline), func() { w.cancel(errTooLong) })
 	}
-	w.unheed = context.AfterFunc(exit.ctx, func() { w.cancel(translate.ErrStopping) })
+	w.unheed = context.AfterFunc(exit.ctx, func() { w.cancel(blameless{translate.ErrStopping}) })
 	return w
 }
 

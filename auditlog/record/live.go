@@ -55,8 +55,14 @@ func (l *Live) Shown() Shown { return *l.shown.Load() }
 func (l *Live) Tokens() int { return int(l.tokens.Load()) }
 
 // ErrCancelled is the cause of a request's context that an operator has cancelled. So
-// it can be told from one whose client has left.
-var ErrCancelled = errors.New("the operator of this server has ended the request")
+// whoever works for the request can tell it from a client that has left. That it is a
+// context.Canceled, too, tells Caddy's reverse_proxy that no upstream has failed.
+var ErrCancelled error = cancelled{}
+
+type cancelled struct{}
+
+func (cancelled) Error() string        { return "the operator of this server has ended the request" }
+func (cancelled) Is(target error) bool { return target == context.Canceled }
 
 // WasCancelled reports whether an operator has cancelled the request of the context.
 func WasCancelled(ctx context.Context) bool {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-json-experiment/json"
@@ -38,11 +39,11 @@ type Verifier struct {
 // strict option on it still accepts, among others, duplicate claims, `crit`
 // extensions, line breaks within base64 and any length of life.
 func (v *Verifier) Verify(ctx context.Context, compact string, now time.Time) (Claims, error) {
-	encoded, payload, signature, ok := split(compact)
+	decoded, payload, signature, ok := split(compact)
 	if !ok {
 		return nil, Malformed
 	}
-	header, fault := decodeHeader(encoded)
+	header, fault := readHeader(decoded)
 	if fault != "" {
 		return nil, fault
 	}
@@ -84,11 +85,17 @@ func split(compact string) (header, payload, signature []byte, ok bool) {
 
 var strictBase64 = base64.RawURLEncoding.Strict()
 
+// compactAlphabet are the bytes of base64url, and the dot.
+var compactAlphabet = func() (is [256]bool) {
+	for _, c := range []byte("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.") {
+		is[c] = true
+	}
+	return is
+}()
+
 func onlyBase64URL(s string) bool {
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= 'A' && c <= 'Z', c >= 'a' && c <= 'z', c >= '0' && c <= '9', c == '-', c == '_', c == '.':
-		default:
+		if !compactAlphabet[s[i]] {
 			return false
 		}
 	}
@@ -97,6 +104,25 @@ func onlyBase64URL(s string) bool {
 
 // header is what counts of a token's header.
 type header struct{ algorithm, kid string }
+
+// soundHeader is the last header that was accepted. An issuer gives all its tokens the same.
+var soundHeader atomic.Pointer[readingOfHeader]
+
+type readingOfHeader struct {
+	data   string
+	header header
+}
+
+// readHeader is decodeHeader, but for a header that it has just accepted.
+func readHeader(data []byte) (h header, fault Fault) {
+	if last := soundHeader.Load(); last != nil && string(data) == last.data {
+		return last.header, ""
+	}
+	if h, fault = decodeHeader(data); fault == "" {
+		soundHeader.Store(&readingOfHeader{string(data), h})
+	}
+	return h, fault
+}
 
 // types are those of access tokens, in either spelling (RFC 7515 section 4.1.9, RFC 9068).
 var types = []string{"JWT", "at+jwt", "application/jwt", "application/at+jwt"}
