@@ -26,9 +26,10 @@ type cell struct {
 	TokenP99 float64 `json:"token_delay_p99_us,omitzero"`
 
 	// of the target's process
-	CPU      float64 `json:"cpu_seconds,omitzero"`
-	Allocs   float64 `json:"allocations,omitzero"`
-	Resident float64 `json:"resident_bytes,omitzero"` // at the end
+	CPU       float64 `json:"cpu_seconds,omitzero"`
+	Allocs    float64 `json:"allocations,omitzero"`
+	Allocated float64 `json:"allocated_bytes,omitzero"`
+	Resident  float64 `json:"resident_bytes,omitzero"` // at the end
 
 	// of the load generator's, and the upstream's
 	DriverCPU   float64 `json:"driver_cpu_seconds,omitzero"`
@@ -65,6 +66,8 @@ func rigCPUPerRequest(c cell) float64 {
 }
 func allocsPerRequest(c cell) float64  { return per(c.Allocs, float64(c.Requests)) }
 func allocsPerToken(c cell) float64    { return per(c.Allocs, float64(c.Tokens)) }
+func bytesPerRequest(c cell) float64   { return per(c.Allocated, float64(c.Requests)) }
+func bytesPerToken(c cell) float64     { return per(c.Allocated, float64(c.Tokens)) }
 func residentMiB(c cell) float64       { return c.Resident / (1 << 20) }
 func requestsPerSecond(c cell) float64 { return per(float64(c.Requests), c.Seconds) }
 func tokensPerSecond(c cell) float64   { return per(float64(c.Tokens), c.Seconds) }

@@ -14,7 +14,7 @@ type sample struct {
 	cpu      time.Duration // the target's
 	driver   time.Duration // this process's
 	upstream time.Duration
-	allocs   float64
+	allocs   allocated
 	resident int64 // at the end
 }
 
@@ -26,7 +26,7 @@ func (s *sample) add(more sample) {
 	s.cpu += more.cpu
 	s.driver += more.driver
 	s.upstream += more.upstream
-	s.allocs += more.allocs
+	s.allocs = s.allocs.plus(1, more.allocs)
 	s.resident = more.resident
 }
 
@@ -43,7 +43,7 @@ func (s *sample) cell(scenario, target string, round int) cell {
 		Scenario: scenario, Target: target, Round: round, Rate: s.rate,
 		Seconds: s.window.Seconds(), Requests: len(s.latencies), Tokens: len(s.delays),
 		CPU: s.cpu.Seconds(), DriverCPU: s.driver.Seconds(), UpstreamCPU: s.upstream.Seconds(),
-		Allocs: s.allocs, Resident: float64(s.resident),
+		Allocs: s.allocs.Objects, Allocated: s.allocs.Bytes, Resident: float64(s.resident),
 	}
 	c.P50, c.P99 = middleAndTail(s.latencies)
 	c.FirstP50, c.FirstP99 = middleAndTail(s.firsts)

@@ -43,23 +43,23 @@ func scenarios(o options) []scenario {
 		},
 		{
 			name: "1 connection", request: short, connections: 1, load: closedLoop, duration: o.duration, turns: manyTurns,
-			measures: []measure{p50, addedP50.to(atMost(1.25)), addedP99, cpuRequest, perRequest},
+			measures: []measure{p50, addedP50.to(atMost(1.25)), addedP99, cpuRequest, perRequest, bytesRequest},
 		},
 		{
 			name: saturation, request: short, connections: 64, load: closedLoop, duration: o.duration, turns: 2, parts: true,
-			measures: []measure{throughput.to(atLeast(0.80)), p50, p99, cpuRequest.to(atMost(1.30)), rigRequest, perRequest},
+			measures: []measure{throughput.to(atLeast(0.80)), p50, p99, cpuRequest.to(atMost(1.30)), rigRequest, perRequest, bytesRequest},
 		},
 		{
 			name: saturation + ", HTTP/2", request: short, connections: 64, load: closedLoop, duration: o.duration, turns: 2, http2: true,
-			measures: []measure{throughput, p50, p99, cpuRequest, perRequest},
+			measures: []measure{throughput, p50, p99, cpuRequest, perRequest, bytesRequest},
 		},
 		{
 			name: "1 connection, prompt of 100 kB", request: chat(objectModel, 100_000), connections: 1, load: closedLoop, duration: o.duration, turns: manyTurns,
-			measures: []measure{addedP50.to(atMost(1.60)), addedP99, cpuRequest, perRequest},
+			measures: []measure{addedP50.to(atMost(1.60)), addedP99, cpuRequest, perRequest, bytesRequest},
 		},
 		{
 			name: freshConnections, request: short, connections: 8, load: freshLoop, duration: o.duration, turns: 2,
-			measures: []measure{throughput, p50, cpuRequest.to(atMost(1.25)), perRequest},
+			measures: []measure{throughput, p50, cpuRequest.to(atMost(1.25)), perRequest, bytesRequest},
 		},
 		{
 			name: "1 short stream after another", request: chatStream(briefModel, briefTokens), connections: 1, load: streams, duration: o.duration, turns: manyTurns,
@@ -71,10 +71,10 @@ func scenarios(o options) []scenario {
 		},
 		{
 			name: bursts, request: burst, connections: 32, load: streams, duration: o.duration, turns: 2, parts: true,
-			measures: []measure{tokenRate, cpuToken.to(atMost(1.30)), perToken},
+			measures: []measure{tokenRate, cpuToken.to(atMost(1.30)), perToken, bytesToken},
 		},
-		holding(o.streams, heldInterval(o), long, false, cpuToken.to(atMost(1.15)), delay50, delay99.to(atMost(2)), perToken, memory.to(atMost(1.25))),
-		holding(o.streams, heldInterval(o), long, true, cpuToken, delay50, delay99, perToken, memory),
+		holding(o.streams, heldInterval(o), long, false, cpuToken.to(atMost(1.15)), delay50, delay99.to(atMost(2)), perToken, bytesToken, memory.to(atMost(1.25))),
+		holding(o.streams, heldInterval(o), long, true, cpuToken, delay50, delay99, perToken, bytesToken, memory),
 		clientLeaves("a client leaves its stream", chatStream(leaveModel, 1), o),
 		clientLeaves("a client leaves that waits for a whole answer", chat(leaveModel, 100), o),
 	}

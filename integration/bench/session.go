@@ -93,7 +93,7 @@ type books struct {
 	at                    time.Time
 	cpu, driver, upstream time.Duration
 	done                  float64
-	allocs                float64
+	allocs                allocated
 	doneAtAllocs          float64 // what was done when they were counted
 }
 
@@ -143,7 +143,8 @@ func (s *session) measure(during func() error) (sample, error) {
 		window: after.at.Sub(before.at),
 		cpu:    after.cpu - before.cpu, driver: after.driver - before.driver, upstream: after.upstream - before.upstream,
 		// more was done between the two counts than in the window: the target went on meanwhile
-		allocs:   (after.allocs - before.allocs - s.target.countCost) * per(after.done-before.done, after.doneAtAllocs-before.doneAtAllocs),
+		allocs: after.allocs.plus(-1, before.allocs).plus(-1, s.target.countCost).
+			times(per(after.done-before.done, after.doneAtAllocs-before.doneAtAllocs)),
 		resident: resident,
 	}, nil
 }

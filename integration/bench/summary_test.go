@@ -56,7 +56,7 @@ func TestSummary(t *testing.T) {
 }
 
 func TestMeasuresOfACell(t *testing.T) {
-	c := cell{Seconds: 2, Requests: 100, Tokens: 1000, CPU: 0.05, DriverCPU: 0.01, UpstreamCPU: 0.02, Allocs: 5000, Resident: 3 << 20}
+	c := cell{Seconds: 2, Requests: 100, Tokens: 1000, CPU: 0.05, DriverCPU: 0.01, UpstreamCPU: 0.02, Allocs: 5000, Allocated: 40_000, Resident: 3 << 20}
 	for name, m := range map[string]struct {
 		value func(cell) float64
 		want  float64
@@ -65,6 +65,8 @@ func TestMeasuresOfACell(t *testing.T) {
 		"and in microseconds a token":           {cpuPerToken, 50},
 		"allocations a request":                 {allocsPerRequest, 50},
 		"allocations a token":                   {allocsPerToken, 5},
+		"and what they come to":                 {bytesPerRequest, 400},
+		"and by token":                          {bytesPerToken, 40},
 		"requests are told by the second":       {requestsPerSecond, 50},
 		"and so are tokens":                     {tokensPerSecond, 500},
 		"memory is told in MiB":                 {residentMiB, 3},

@@ -26,8 +26,8 @@ type target struct {
 	process *exec.Cmd
 	home    string       // a gateway's folder
 	admin   *http.Client // nil: it has no admin API
-	// countCost is how many allocations it costs to count them.
-	countCost float64
+	// countCost is what it costs to count allocations.
+	countCost allocated
 	output    *bytes.Buffer
 	exited    chan struct{}
 }
@@ -128,35 +128,35 @@ func (t *target) settle() {
 // learnCountCost sees what counting costs when nothing else goes on. The first counts
 // make what later ones have.
 func (t *target) learnCountCost() error {
-	var counts [4]float64
+	var counts [4]allocated
 	for i := range counts {
 		var err error
 		if counts[i], err = t.allocations(); err != nil {
 			return err
 		}
 	}
-	t.countCost = counts[3] - counts[2]
+	t.countCost = counts[3].plus(-1, counts[2])
 	return nil
 }
 
-// allocations is Go's own count of all objects that were ever allocated, from its
-// variables (expvar) in Caddy's admin API. A target that has none has 0.
-func (t *target) allocations() (float64, error) {
+// allocations is what the target has allocated, from Go's variables (expvar) in Caddy's
+// admin API. A target that has none has allocated nothing.
+func (t *target) allocations() (allocated, error) {
 	if t.admin == nil {
-		return 0, nil
+		return allocated{}, nil
 	}
 	resp, err := t.admin.Get("http://admin/debug/vars")
 	if err != nil {
-		return 0, err
+		return allocated{}, err
 	}
 	defer resp.Body.Close()
 	var vars struct {
-		Memstats struct{ Mallocs float64 }
+		Memstats allocated
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&vars); err != nil {
-		return 0, fmt.Errorf("variables of %s: %w", t.name, err)
+		return allocated{}, fmt.Errorf("variables of %s: %w", t.name, err)
 	}
-	return vars.Memstats.Mallocs, nil
+	return vars.Memstats, nil
 }
 
 // metric is one value of Prometheus's metrics in Caddy's admin API, by its name and labels.
