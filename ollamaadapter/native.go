@@ -99,7 +99,7 @@ func (h *Handler) serveNativeShow(w http.ResponseWriter, r *http.Request, next c
 
 // serveNativeModels serves GET /api/tags and GET /api/ps, of the visible models.
 func (h *Handler) serveNativeModels(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	answer, gone, err := h.fetch(w, h.question(r, http.MethodGet, r.URL.Path, nil), next)
+	answer, gone, err := h.fetch(w, h.question(r, http.MethodGet, r.URL.Path), next)
 	if gone || err != nil {
 		return err
 	}
@@ -126,7 +126,7 @@ func (h *Handler) aliasesOf(tag ollama.Tag, only []string) (aliases []string) {
 
 // serveNativeVersion serves GET /api/version.
 func (h *Handler) serveNativeVersion(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	answer, gone, err := h.fetch(w, h.question(r, http.MethodGet, "/api/version", nil), next)
+	answer, gone, err := h.fetch(w, h.question(r, http.MethodGet, "/api/version"), next)
 	if gone || err != nil {
 		return err
 	}

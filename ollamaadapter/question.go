@@ -1,9 +1,9 @@
 package ollamaadapter
 
 import (
-	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -18,15 +18,15 @@ type question struct {
 	// r is the request for whose sake it is asked. The question ends with it.
 	r            *http.Request
 	method, path string
-	body         []byte // nil: none
-	host         string // empty: the upstream's address
+	body         translate.Pieces // empty: none
+	host         string           // empty: the upstream's address
 	// conversation is told to an upstream that is another gateway; may be empty.
 	conversation string
 }
 
 // question makes a question of constants and body; of the client's request it keeps
 // the context, the request id and the trace.
-func (h *Handler) question(r *http.Request, method, path string, body []byte) question {
+func (h *Handler) question(r *http.Request, method, path string, body ...[]byte) question {
 	q := question{r: r, method: method, path: path, body: body, host: h.upstreamHost()}
 	if h.engine() {
 		q.conversation, _ = caddyhttp.GetVar(r.Context(), varConversation).(string)
@@ -40,7 +40,7 @@ func (h *Handler) upstreamJSON(r *http.Request, path string, body any) (question
 	if err != nil {
 		return question{}, caddyhttp.Error(http.StatusInternalServerError, fmt.Errorf("encoding the request for the upstream: %w", err))
 	}
-	return h.question(r, http.MethodPost, path, data), nil
+	return h.question(r, http.MethodPost, path, data...), nil
 }
 
 // parts are the parts of a request that it points to.
@@ -51,7 +51,25 @@ type parts struct {
 }
 
 // body is a request's body that lies in memory.
-type body struct{ bytes.Reader }
+type body struct {
+	rest translate.Pieces
+	at   int // what was read of the first
+}
+
+// Read implements io.Reader.
+func (b *body) Read(into []byte) (n int, err error) {
+	for len(b.rest) > 0 && n < len(into) {
+		copied := copy(into[n:], b.rest[0][b.at:])
+		n += copied
+		if b.at += copied; b.at == len(b.rest[0]) {
+			b.rest, b.at = b.rest[1:], 0
+		}
+	}
+	if n == 0 && len(into) > 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
 
 func (*body) Close() error { return nil }
 
@@ -67,10 +85,10 @@ func (q *question) request() *http.Request {
 	out := q.r.WithContext(ctx)
 	out.Method, out.URL, out.RequestURI, out.Host = q.method, &p.url, q.path, q.host
 	out.Trailer, out.TransferEncoding = nil, nil
-	out.Body, out.ContentLength = http.NoBody, int64(len(q.body))
+	out.Body, out.ContentLength = http.NoBody, int64(q.body.Len())
 	out.Header = http.Header{"Accept": p.values[0:1:1]}
-	if q.body != nil {
-		p.body.Reset(q.body)
+	if out.ContentLength > 0 {
+		p.body.rest = q.body
 		out.Body = &p.body
 		out.Header["Content-Type"] = p.values[1:2:2]
 	}

@@ -139,7 +139,9 @@ func build(given, dir, name, pkg string) (string, error) {
 		return filepath.Abs(given)
 	}
 	binary := filepath.Join(dir, "bin", name) // apart from the folders of targets
-	cmd := exec.Command("go", "build", "-o", binary, "github.com/gateway18789/caddy-ollama/"+pkg)
+	// with the flags of xcaddy, which is how gateways are built
+	cmd := exec.Command("go", "build", "-trimpath", "-ldflags", "-w -s", "-tags", "nobadger,nomysql,nopgx",
+		"-o", binary, "github.com/gateway18789/caddy-ollama/"+pkg)
 	if output, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("go build %s: %w\n%s", pkg, err, output)
 	}

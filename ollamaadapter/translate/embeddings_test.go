@@ -30,7 +30,7 @@ func TestEmbedRequest(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if data, _ := translate.Encode(translate.EmbedRequest(req, translate.Settings{}).Requests[0]); string(data) != test.want {
+			if data, _ := translate.Encoded(translate.EmbedRequest(req, translate.Settings{}).Requests[0]); string(data) != test.want {
 				t.Errorf("got %s, want %s", data, test.want)
 			}
 		})

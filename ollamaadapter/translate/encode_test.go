@@ -1,9 +1,11 @@
 package translate
 
 import (
+	"bytes"
 	"math"
 	"reflect"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json"
@@ -48,16 +50,43 @@ func TestAChatRequestIsWrittenAsItsTypeSays(t *testing.T) {
 		}
 	}
 	least := ollama.ChatRequest{Model: "m", Messages: []ollama.Message{{Role: "user"}}}
-	for name, request := range map[string]ollama.ChatRequest{"with all fields": full, "with none": least} {
+	long := ollama.ChatRequest{Model: "m"}
+	for _, size := range []int{longPiece - 3, longPiece - 2, longPiece, 3 * longPiece} { // the quotes count
+		text := strings.Repeat("é", size/2) + strings.Repeat("n", size%2)
+		long.Messages = append(long.Messages,
+			ollama.Message{Role: "user", Content: text},
+			ollama.Message{Role: "assistant", Content: text, Thinking: text},
+		)
+		schema := jsontext.Value(`{"description":"` + text + `"}`)
+		long.Tools = append(long.Tools, ollama.Tool{Type: "function", Function: ollama.Function{Name: "f", Parameters: schema}})
+		long.Format = schema
+	}
+	for name, request := range map[string]ollama.ChatRequest{"with all fields": full, "with none": least, "with long texts": long} {
 		t.Run(name, func(t *testing.T) {
 			want, err := json.Marshal(request, json.Deterministic(true))
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := apartFromMessages(t, request).encode(); string(got) != string(want) {
+			pieces := apartFromMessages(t, request).encode()
+			if got := bytes.Join(pieces, nil); string(got) != string(want) {
 				t.Errorf("got  %s\nwant %s", got, want)
 			}
+			if pieces.Len() != len(want) {
+				t.Errorf("they are said to be %d bytes, and are %d", pieces.Len(), len(want))
+			}
 		})
+	}
+}
+
+// A prompt may have megabytes, and waits for its answer.
+func TestALongTextIsNotCopied(t *testing.T) {
+	request := ollama.ChatRequest{Model: "m", Messages: []ollama.Message{
+		{Role: "user", Content: "short"}, {Role: "user", Content: strings.Repeat("long", longPiece)}, {Role: "user", Content: "short"},
+	}}
+	encoded := apartFromMessages(t, request)
+	pieces := encoded.encode()
+	if len(pieces) != 3 || &pieces[1][0] != &encoded.messages[1].content[0] {
+		t.Errorf("there are %d pieces, and the text is copied", len(pieces))
 	}
 }
 

@@ -31,7 +31,7 @@ func sentToEngine(t *testing.T, body string, settings translate.Settings) string
 	if exchange.Load != nil {
 		t.Error("an engine is asked to load a model")
 	}
-	sent, err := translate.Encode(exchange.Requests[0])
+	sent, err := translate.Encoded(exchange.Requests[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -111,7 +111,7 @@ func TestEngineTextRequest(t *testing.T) {
 	if err != nil || exchange.Path != "/v1/completions" || len(exchange.Requests) != 4 || len(exchange.Answer.Echo) != 4 {
 		t.Fatalf("%+v, %v", exchange, err)
 	}
-	got, err := translate.Encode(exchange.Requests[3])
+	got, err := translate.Encoded(exchange.Requests[3])
 	want := `{"model":"m","prompt":"b","suffix":"s","raw":true,"logprobs":2,"seed":2,"max_tokens":4,` + engineTail
 	if err != nil || string(got) != want {
 		t.Errorf("sends\n%s, want\n%s", got, want)

@@ -1,6 +1,8 @@
 package translate
 
 import (
+	"bytes"
+
 	"github.com/go-json-experiment/json"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
@@ -10,6 +12,12 @@ import (
 func IsPlainEnd(line []byte) bool {
 	p, ok := plainLine(line)
 	return ok && p.end() != nil
+}
+
+// Encoded is what Encode returns, in one piece.
+func Encoded(native any) ([]byte, error) {
+	pieces, err := Encode(native)
+	return bytes.Join(pieces, nil), err
 }
 
 // JSON is the answer with the choices so far.

@@ -285,7 +285,7 @@ func TestPeerEmbedRequest(t *testing.T) {
 				wantRefusal(t, err, test.param, test.code)
 				return
 			}
-			if data, errJSON := translate.Encode(translate.EmbedRequest(req, translate.Settings{}).Requests[0]); err != nil || errJSON != nil || string(data) != test.want {
+			if data, errJSON := translate.Encoded(translate.EmbedRequest(req, translate.Settings{}).Requests[0]); err != nil || errJSON != nil || string(data) != test.want {
 				t.Errorf("%v, %v: got %s, want %s", err, errJSON, data, test.want)
 			}
 		})

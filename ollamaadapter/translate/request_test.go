@@ -25,7 +25,7 @@ func native(t *testing.T, body string, settings translate.Settings) string {
 	if err != nil {
 		t.Fatalf("translating %s: %v", body, err)
 	}
-	data, err := translate.Encode(out.Requests[0])
+	data, err := translate.Encoded(out.Requests[0])
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,7 +35,7 @@ func native(t *testing.T, body string, settings translate.Settings) string {
 // sent is a native request as Ollama reads it.
 func sent(t *testing.T, native any) (req ollama.ChatRequest) {
 	t.Helper()
-	data, err := translate.Encode(native)
+	data, err := translate.Encoded(native)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func texts(t *testing.T, body string, settings translate.Settings) ([]string, er
 	}
 	var out []string
 	for _, native := range exchange.Requests {
-		data, err := translate.Encode(native)
+		data, err := translate.Encoded(native)
 		if err != nil {
 			t.Fatal(err)
 		}
