@@ -265,6 +265,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		r = r.WithContext(ctx)
 	}
 	defer func() { upstreams.end(rec, err) }() // an answer that breaks off ends in a panic
+	if r.ProtoMajor == 3 {
+		var done func()
+		r, done = withPlainCause(r)
+		defer done()
+	}
 	return serve(w, r, next)
 }
 

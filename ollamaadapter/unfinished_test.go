@@ -36,7 +36,8 @@ func TestWhatIsEndedHereIsNoFailureOfAnOllama(t *testing.T) {
 	}{
 		{"cancelled by the operator", ollamaadapter.Handler{}, 1, nil, true, 1, 200},
 		{"cancelled by the operator, where it would be sent again", ollamaadapter.Handler{}, 3, retrying, true, 1, 200},
-		{"longer than max_duration", ollamaadapter.Handler{MaxDuration: short, FirstByteTimeout: &never}, 3, retrying, false, 1, 200},
+		{"longer than max_duration", ollamaadapter.Handler{MaxDuration: short, FirstByteTimeout: &never}, 1, nil, false, 1, 200},
+		{"longer than max_duration, where it would be sent again", ollamaadapter.Handler{MaxDuration: short, FirstByteTimeout: &never}, 3, retrying, false, 1, 200},
 		{"an Ollama that is silent is one that fails", ollamaadapter.Handler{FirstByteTimeout: &short}, 1, nil, false, 1, 503},
 		{"but the others are not", ollamaadapter.Handler{FirstByteTimeout: &short}, 3, retrying, false, 1, 200},
 	} {

@@ -27,14 +27,6 @@ type watch struct {
 	unheed func() bool
 }
 
-// blameless is a reason to end a request that is none to blame the upstream for. To
-// reverse_proxy, which leaves out an upstream that has failed (fail_duration), and asks the
-// next one, it is as if the client had left.
-type blameless struct{ error }
-
-func (b blameless) Unwrap() error      { return b.error }
-func (blameless) Is(target error) bool { return target == context.Canceled }
-
 // errTooLong is the end of an answer that is in itself sound.
 var errTooLong error = blameless{errors.New("the answer takes longer than max_duration")}
 

@@ -89,7 +89,9 @@ func TestHeader(t *testing.T) {
 		{"thousands of levels", with(`"a":` + nested(2500)), token.BadHeader},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			check(t, verifier, sign(test.header, goodClaims), now, test.want)
+			for range 2 { // the second time, what is remembered of the first must not matter
+				check(t, verifier, sign(test.header, goodClaims), now, test.want)
+			}
 		})
 	}
 }
