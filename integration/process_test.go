@@ -180,13 +180,16 @@ func await(t *testing.T, what string, ask func() error) {
 	}
 }
 
-// freePort is a loopback port that is free, and that the kernel gives to nobody who asks
-// for any: until a gateway listens there, a connection or another test could get it, and
-// Caddy shares a port without a word.
+// freePort is a loopback port that is free, that no test gets a second time, and that the
+// kernel gives to nobody who asks for any: until a gateway listens there, a connection or
+// another test could get it, and Caddy shares a port without a word.
 func freePort(t *testing.T) string {
 	t.Helper()
 	for range 100 {
 		port := fmt.Sprint(20000 + rand.IntN(12000))
+		if _, taken := givenPorts.LoadOrStore(port, true); taken {
+			continue
+		}
 		if listener, err := net.Listen("tcp", "127.0.0.1:"+port); err == nil {
 			_ = listener.Close()
 			return port
@@ -195,6 +198,8 @@ func freePort(t *testing.T) string {
 	t.Fatal("no free port")
 	return ""
 }
+
+var givenPorts sync.Map // that freePort has given
 
 // lockedBuffer is a bytes.Buffer that can be read while a process writes to it.
 type lockedBuffer struct {
