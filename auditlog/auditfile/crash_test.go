@@ -58,7 +58,7 @@ func liveUntilKilled(path string) {
 
 func TestAProcessThatIsKilledLeavesOneRecordOfEveryRequest(t *testing.T) {
 	if testing.Short() {
-		t.Skip("it takes some seconds")
+		t.Skip("it kills a writer again and again, for some seconds; run without -short")
 	}
 	path := newPath(t)
 	diary := filepath.Join(t.TempDir(), "diary")

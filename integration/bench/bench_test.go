@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 // what is to be written can be read.
 func TestTheRigMeasuresAllItPromises(t *testing.T) {
 	if testing.Short() {
-		t.Skip("builds two Caddys")
+		t.Skip("builds two Caddys; run without -short")
 	}
 	if _, err := cpuTime(os.Getpid()); err != nil {
 		t.Skip(err)
