@@ -34,6 +34,7 @@ const manyTurns = 10
 // scenarios that are always run. The open loop depends on what they find.
 func scenarios(o options) []scenario {
 	short := chat(objectModel, 100)
+	sameStreamed := chatStream(objectModel, objectTokens)
 	burst := chatStream(burstModel, burstTokens)
 	long := max(o.duration, 2*heldInterval(o)) // streams that are held have something to say
 	return []scenario{
@@ -52,6 +53,15 @@ func scenarios(o options) []scenario {
 		{
 			name: saturation + ", HTTP/2", request: short, connections: 64, load: closedLoop, duration: o.duration, turns: 2, http2: true,
 			measures: []measure{throughput, p50, p99, cpuRequest, perRequest, bytesRequest},
+		},
+		// what answers in one piece are to the gateway, for it has Ollama stream these too
+		{
+			name: "1 connection, the answer as a stream", request: sameStreamed, connections: 1, load: streams, duration: o.duration, turns: manyTurns,
+			measures: []measure{p50, addedP50, cpuRequest},
+		},
+		{
+			name: saturation + ", answers as streams", request: sameStreamed, connections: 64, load: streams, duration: o.duration, turns: 2,
+			measures: []measure{throughput, p50, cpuRequest, rigRequest},
 		},
 		{
 			name: "1 connection, prompt of 100 kB", request: chat(objectModel, 100_000), connections: 1, load: closedLoop, duration: o.duration, turns: manyTurns,
