@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -42,6 +43,9 @@ var gatewayBinary = sync.OnceValues(func() (string, error) {
 	if given := os.Getenv("CADDY_OLLAMA_BIN"); given != "" {
 		return given, nil
 	}
+	if err := lookAtSources(); err != nil {
+		return "", err
+	}
 	binary := filepath.Join(workDir, "caddy")
 	args := []string{"build", "-o", binary}
 	if raceEnabled {
@@ -53,6 +57,17 @@ var gatewayBinary = sync.OnceValues(func() (string, error) {
 	}
 	return binary, nil
 })
+
+// lookAtSources opens all folders of the module. So go test, which keeps a result for as
+// long as what the test has opened stays the same, runs it anew when the gateway changes.
+func lookAtSources() error {
+	return filepath.WalkDir("..", func(path string, entry os.DirEntry, err error) error {
+		if err == nil && entry.IsDir() && strings.HasPrefix(entry.Name(), ".") && path != ".." {
+			return filepath.SkipDir
+		}
+		return err
+	})
+}
 
 // binary is the path of the gateway's binary.
 func binary(t *testing.T) string {
