@@ -106,6 +106,7 @@ func TestWhichRequestsAreEvents(t *testing.T) {
 		{"one that goes well is none", record.Record{Reason: record.OK}, nil},
 		{"a token that is signed by somebody else", record.Record{Reason: record.BadToken + "signature"}, []string{eventForgedToken}},
 		{"a token of another's certificate", record.Record{Reason: record.BadToken + "certificate"}, []string{eventForgedToken}},
+		{"a token whose keys cannot be had is none", record.Record{Reason: record.BadToken + "keys_unavailable"}, nil},
 		{"a token that has expired is none", record.Record{Reason: record.BadToken + "expired"}, nil},
 		{"what is no token is none", record.Record{Reason: record.BadToken + "malformed"}, nil},
 		{"an upstream that is gone", record.Record{Reason: record.UpstreamError, UpstreamTurns: []record.UpstreamTurn{down}}, []string{eventUpstreamDown}},

@@ -12,6 +12,8 @@ import (
 
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/standard"
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/gateway18789/caddy-ollama/jwtauth/token"
 )
 
 // inspected is what `caddy jwt inspect` writes, and whether the token would pass.
@@ -223,6 +225,14 @@ func TestInspectKnowsAllOptionsOfAHandler(t *testing.T) {
 				t.Errorf("%d of 2 say %q:\n%s\n%v", n, test.want, output, err)
 			}
 		})
+	}
+}
+
+func TestEveryFaultIsPutInWords(t *testing.T) {
+	for _, fault := range token.Faults() {
+		if faultsInWords[fault] == "" {
+			t.Errorf("%s is not", fault)
+		}
 	}
 }
 

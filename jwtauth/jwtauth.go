@@ -43,8 +43,9 @@ type Handler struct {
 	// Files with public keys, likewise.
 	PublicKeys []PublicKey `json:"public_key,omitempty"`
 	// Keys that an identity provider publishes. They are fetched when the first token
-	// comes, and again in the background; while the provider is down the last ones
-	// serve for an hour.
+	// comes that may be theirs, and again in the background; while the provider is down
+	// the last ones serve for an hour. Without any, those tokens are refused, but are
+	// neither forged nor errors of their clients.
 	JWKS *JWKS `json:"jwks,omitempty"`
 	// The algorithms that tokens may be signed with. Default: those of the keys.
 	Algorithms []string `json:"algorithms,omitempty"`
@@ -133,7 +134,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("jwt_auth%s: jwks: %w", h.at(), err)
 		}
 		h.pooled = append(h.pooled, poolKey)
-		keys = sources{h.local, remote}
+		keys = sources{h.local, only{remote, published}}
 	}
 	if h.Redis != nil {
 		if err := h.Redis.Check(); err != nil {
@@ -265,11 +266,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if err != nil {
 		rec.Explain(record.BadToken + reasonOf(err))
 		w.Header().Set("WWW-Authenticate", `Bearer realm="caddy-ollama", error="invalid_token"`)
-		return caddyhttp.Error(h.RejectedStatus, &openai.Error{
+		return caddyhttp.Error(h.RejectedStatus, refusal{&openai.Error{
 			Message: "invalid or expired token",
 			Type:    openai.TypeInvalidRequest,
 			Code:    openai.CodeInvalidAPIKey,
-		})
+		}, err})
 	}
 	rec.UserID = claims.Subject()
 	rec.Show()

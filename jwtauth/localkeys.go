@@ -50,7 +50,7 @@ type localKeys struct {
 }
 
 // Find implements key.Source.
-func (l *localKeys) Find(ctx context.Context, algorithm, kid string) (keys []*key.Key, decoy bool) {
+func (l *localKeys) Find(ctx context.Context, algorithm, kid string) (keys []*key.Key, decoy, missing bool) {
 	return l.set.Load().Find(ctx, algorithm, kid)
 }
 

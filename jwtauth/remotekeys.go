@@ -4,6 +4,7 @@ import (
 	"crypto/x509"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -23,6 +24,17 @@ type JWKS struct {
 	// A file with the CAs that vouch for the provider. Default: the system's.
 	CA string `json:"ca,omitempty"`
 }
+
+// published are the algorithms of keys that a provider can have: a secret is not
+// published. So no token that is signed with one ever waits for the provider, nor is
+// excused by its outage.
+var published = func() map[string]bool {
+	algorithms := make(map[string]bool)
+	for _, algorithm := range key.Algorithms {
+		algorithms[algorithm] = !strings.HasPrefix(algorithm, "HS")
+	}
+	return algorithms
+}()
 
 // sharedLogger is the logger of what outlives a configuration.
 func sharedLogger() *zap.Logger { return caddy.Log().Named("http.handlers.jwt_auth") }

@@ -5,8 +5,11 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/pem"
+	"errors"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -99,5 +102,39 @@ func TestAProviderThatCannotBeRight(t *testing.T) {
 				t.Errorf("error %v", err)
 			}
 		})
+	}
+}
+
+// While there are no keys of the provider's, a sound token of theirs looks like a forged
+// one. Neither passes, and the client learns no more than of any other; but nobody is
+// charged with what is the provider's fault.
+func TestAProviderThatCannotBeReached(t *testing.T) {
+	p, config := newProvider(t)
+	p.down.Store(true)
+	handler := newHandler(t, Handler{JWKS: config})
+	forged := ask(t, handler, "Bearer "+mint(t, oldSecret, nil))
+	if forged.record.Reason != "bad_token:signature" {
+		t.Errorf("what our own secret has not signed: %s", forged.record.Reason)
+	}
+	if a := ask(t, handler, bearer(t, nil)); a.status != 0 {
+		t.Errorf("a token of our own secret: %d, %s", a.status, a.record.Reason)
+	}
+	if n := p.fetches.Load(); n != 0 {
+		t.Errorf("the provider was asked %d times for keys that it cannot have", n)
+	}
+
+	a := ask(t, handler, p.bearer(t))
+	if a.status != 403 || a.record.Reason != "bad_token:keys_unavailable" || a.record.UserID != "" {
+		t.Errorf("a token of the provider's: %d, %s", a.status, a.record.Reason)
+	}
+	if !errors.Is(a.err, token.KeysUnavailable) || errors.Is(forged.err, token.KeysUnavailable) {
+		t.Error("ip_throttle cannot tell them apart")
+	}
+	if bodyOf(t, a) != bodyOf(t, forged) || !maps.EqualFunc(a.header, forged.header, slices.Equal) {
+		t.Errorf("the client is told %s %v, of a forged token %s %v", bodyOf(t, a), a.header, bodyOf(t, forged), forged.header)
+	}
+	limited := newHandler(t, Handler{JWKS: config, Algorithms: []string{"HS256"}})
+	if a := ask(t, limited, p.bearer(t)); a.record.Reason != "bad_token:algorithm" {
+		t.Errorf("an algorithm that is not allowed: %s", a.record.Reason)
 	}
 }

@@ -11,10 +11,11 @@ import (
 type sources []key.Source
 
 // Find implements key.Source.
-func (s sources) Find(ctx context.Context, algorithm, kid string) (keys []*key.Key, decoy bool) {
+func (s sources) Find(ctx context.Context, algorithm, kid string) (keys []*key.Key, decoy, missing bool) {
 	var decoys []*key.Key
 	for _, source := range s {
-		found, decoy := source.Find(ctx, algorithm, kid)
+		found, decoy, lacks := source.Find(ctx, algorithm, kid)
+		missing = missing || lacks
 		if decoy {
 			decoys = append(decoys, found...)
 		} else {
@@ -22,9 +23,9 @@ func (s sources) Find(ctx context.Context, algorithm, kid string) (keys []*key.K
 		}
 	}
 	if len(keys) > 0 || len(decoys) == 0 {
-		return keys, false
+		return keys, false, missing
 	}
-	return decoys[:1], true
+	return decoys[:1], true, missing
 }
 
 // only are the keys of a source that serve one of these algorithms.
@@ -34,9 +35,9 @@ type only struct {
 }
 
 // Find implements key.Source.
-func (o only) Find(ctx context.Context, algorithm, kid string) (keys []*key.Key, decoy bool) {
+func (o only) Find(ctx context.Context, algorithm, kid string) (keys []*key.Key, decoy, missing bool) {
 	if !o.algorithms[algorithm] {
-		return nil, false
+		return nil, false, false
 	}
 	return o.Source.Find(ctx, algorithm, kid)
 }

@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/gateway18789/caddy-ollama/auditlog"
+	"github.com/gateway18789/caddy-ollama/jwtauth/token"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 	"github.com/gateway18789/caddy-ollama/ratelimit/limit"
 	"github.com/gateway18789/caddy-ollama/ratelimit/redisconfig"
@@ -59,7 +60,8 @@ type Throttle struct {
 	PenaltyWindow *Penalty `json:"penalty_window,omitempty"`
 	// Which answers are client-caused errors. Default: 400 401 403 404 405 413 415
 	// 422. Never 429, 499 or 5xx, which are not the client's fault, nor a 400 for a
-	// conversation that has grown too long.
+	// conversation that has grown too long, nor what jwt_auth answers while the keys of
+	// an identity provider cannot be had.
 	PenaltyStatus []int `json:"penalty_status,omitempty"`
 	// How many requests of all clients may be in flight. 0: any number.
 	Concurrency int `json:"concurrency,omitempty"`
@@ -181,16 +183,22 @@ func (t *Throttle) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 		return false // do not buffer
 	})
 	err := next.ServeHTTP(answer, r)
-	if !standing.refused.Load() && !grownTooLong(err) {
+	if !standing.refused.Load() && !blameless(err) {
 		status = auditlog.StatusOf(answer, err)
 	}
 	return err
 }
 
-// grownTooLong reports an error that speaks neither for nor against a client: every
-// conversation comes to it, and a bot such as Clawdbot then sends it three times within
-// one turn, shorter each time. Blocked, it would be out for having talked long.
-func grownTooLong(err error) bool {
+// blameless reports an error that speaks neither for nor against a client.
+//
+// Every conversation grows too long in the end, and a bot such as Clawdbot then sends it
+// three times within one turn, shorter each time. Blocked, it would be out for having
+// talked long. And while an identity provider is away, sound tokens of its keys cannot be
+// told from others: blocked, their clients would be out for longer than it is.
+func blameless(err error) bool {
+	if errors.Is(err, token.KeysUnavailable) {
+		return true
+	}
 	fault, ok := errors.AsType[*openai.Error](err)
 	return ok && fault.Code == openai.CodeContextLength
 }

@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/jwtauth/token"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
 
@@ -149,6 +151,12 @@ func TestWhatCountsAsAnError(t *testing.T) {
 		{"a client that left", with(499), false},
 		{"a conversation that has grown too long, which bots shorten and send again at once", withCode(400, openai.CodeContextLength), false},
 		{"another error of the same status and shape", withCode(400, openai.CodeInvalidValue), true},
+		{"a token that nobody can judge, for the provider of its keys is away", func(http.ResponseWriter, *http.Request) error {
+			return caddyhttp.Error(403, fmt.Errorf("refused: %w", token.KeysUnavailable))
+		}, false},
+		{"a token that is forged", func(http.ResponseWriter, *http.Request) error {
+			return caddyhttp.Error(403, fmt.Errorf("refused: %w", token.BadSignature))
+		}, true},
 		{"nothing written is a success", func(http.ResponseWriter, *http.Request) error { return nil }, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -59,7 +59,7 @@ func TestFirstFetch(t *testing.T) {
 		p := publish(t)
 		p.fails(500)
 		r := remote(t, p.options())
-		if keys, decoy := r.Find(t.Context(), "HS256", "a"); keys != nil || decoy {
+		if keys, decoy, _ := r.Find(t.Context(), "HS256", "a"); keys != nil || decoy {
 			t.Errorf("found %v, decoy %v", keys, decoy)
 		}
 	})
@@ -149,7 +149,7 @@ func TestUnknownKid(t *testing.T) {
 		p := publish(t, "a", "h/EdDSA")
 		r := remote(t, p.options())
 		for _, algorithm := range []string{"HS256", "EdDSA"} {
-			keys, decoy := r.Find(t.Context(), algorithm, "x")
+			keys, decoy, _ := r.Find(t.Context(), algorithm, "x")
 			if len(keys) != 1 || keys[0].Algorithm != algorithm || !decoy {
 				t.Errorf("%s: found %v, decoy %v", algorithm, keys, decoy)
 			}
@@ -158,7 +158,7 @@ func TestUnknownKid(t *testing.T) {
 	bubble(t, "an algorithm that no key has is none of this source's", func(t *testing.T) {
 		p := publish(t, "a")
 		r := remote(t, p.options())
-		if keys, decoy := r.Find(t.Context(), "RS256", "x"); keys != nil || decoy {
+		if keys, decoy, _ := r.Find(t.Context(), "RS256", "x"); keys != nil || decoy {
 			t.Errorf("found %v, decoy %v", keys, decoy)
 		}
 	})
@@ -195,7 +195,7 @@ func TestUnknownKid(t *testing.T) {
 		r := remote(t, o)
 		want(t, r, []string{"a"}, nil)
 		for i := range 5 * 60 * 5 { // 5 a second for 5 minutes
-			if _, decoy := r.Find(t.Context(), "HS256", fmt.Sprint("x", i)); !decoy {
+			if _, decoy, _ := r.Find(t.Context(), "HS256", fmt.Sprint("x", i)); !decoy {
 				t.Fatal("it is no decoy")
 			}
 			pass(200 * time.Millisecond)
@@ -224,7 +224,7 @@ func TestNoKid(t *testing.T) {
 	bubble(t, "it fits the keys of its algorithm", func(t *testing.T) {
 		p := publish(t, "a", "b", "h/EdDSA")
 		r := remote(t, p.options())
-		keys, decoy := r.Find(t.Context(), "HS256", "")
+		keys, decoy, _ := r.Find(t.Context(), "HS256", "")
 		if len(keys) != 2 || decoy {
 			t.Errorf("found %v, decoy %v", keys, decoy)
 		}

@@ -190,7 +190,7 @@ func acceptsUntil(ctx context.Context, r *Remote, name string) bool {
 	if err != nil {
 		panic(err)
 	}
-	keys, decoy := r.Find(ctx, k.Algorithm, k.ID)
+	keys, decoy, _ := r.Find(ctx, k.Algorithm, k.ID)
 	for _, found := range keys {
 		if !decoy && found.Verify("what is signed", signature) {
 			return true

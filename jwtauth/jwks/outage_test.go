@@ -1,6 +1,7 @@
 package jwks
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -238,12 +239,12 @@ func TestStale(t *testing.T) {
 		p.fails(503)
 		pass(75 * time.Minute)
 		for _, kid := range []string{"a", "b", "x", ""} {
-			keys, decoy := r.Find(t.Context(), "HS256", kid)
+			keys, decoy, _ := r.Find(t.Context(), "HS256", kid)
 			if len(keys) != 1 || !decoy {
 				t.Errorf("kid %q: found %v, decoy %v", kid, keys, decoy)
 			}
 		}
-		if keys, decoy := r.Find(t.Context(), "RS256", "a"); keys != nil || decoy {
+		if keys, decoy, _ := r.Find(t.Context(), "RS256", "a"); keys != nil || decoy {
 			t.Errorf("found %v, decoy %v", keys, decoy)
 		}
 	})
@@ -273,6 +274,55 @@ func TestStale(t *testing.T) {
 	})
 }
 
+// Who is told that keys are missing does not take the tokens for forged; so while a set
+// serves none may be, or forged ones would go unnoticed.
+func TestKeysAreMissingWhileNoSetServes(t *testing.T) {
+	missing := func(t *testing.T, r *Remote, algorithm, kid string) bool {
+		_, _, missing := r.Find(t.Context(), algorithm, kid)
+		return missing
+	}
+	all := func(t *testing.T, r *Remote, want bool) {
+		t.Helper()
+		for _, token := range [][2]string{{"HS256", "a"}, {"HS256", "x"}, {"HS256", ""}, {"RS256", "a"}} {
+			if got := missing(t, r, token[0], token[1]); got != want {
+				t.Errorf("%q: missing %v, want %v", token, got, want)
+			}
+		}
+	}
+	bubble(t, "until there is a first set, all are", func(t *testing.T) {
+		p := publish(t)
+		p.fails(503)
+		r := remote(t, p.options())
+		all(t, r, true)
+		p.replace("a")
+		pass(30 * time.Second)
+		all(t, r, false)
+	})
+	bubble(t, "in an outage none are as long as the last set serves, then all", func(t *testing.T) {
+		p := publish(t, "a")
+		r := remote(t, p.options())
+		all(t, r, false)
+		p.fails(503)
+		pass(70*time.Minute - time.Second)
+		all(t, r, false)
+		pass(time.Second)
+		all(t, r, true)
+		p.replace("a")
+		pass(30 * time.Second)
+		all(t, r, false)
+	})
+	bubble(t, "they are for a client who has not waited for the first set", func(t *testing.T) {
+		p := publish(t)
+		p.answers(after(time.Second, "a"))
+		r := remote(t, p.options())
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, _, missing := r.Find(ctx, "HS256", "a"); !missing {
+			t.Error("they are not")
+		}
+	})
+}
+
 func TestTriesInAnOutage(t *testing.T) {
 	bubble(t, "a short one at the start costs a second", func(t *testing.T) {
 		p := publish(t)
@@ -298,6 +348,23 @@ func TestTriesInAnOutage(t *testing.T) {
 		}
 		if n := p.fetches.Load() - before; n > 45 {
 			t.Errorf("%d fetches in 10 minutes", n)
+		}
+	})
+	bubble(t, "the provider's return is seen within half a minute, however long it was away and many tokens came", func(t *testing.T) {
+		p := publish(t)
+		o := p.options()
+		o.Refresh, o.StaleFor = time.Minute, time.Second
+		r := remote(t, o)
+		for away := range 40 {
+			p.fails(503)
+			pass(2 * time.Minute) // the set has expired
+			for range away {      // more each time, so that it returns at any time between two tries
+				r.Find(t.Context(), "HS256", "x")
+				pass(time.Second)
+			}
+			p.replace("a")
+			pass(30 * time.Second)
+			want(t, r, []string{"a"}, nil)
 		}
 	})
 	bubble(t, "after one, the intervals are as before", func(t *testing.T) {

@@ -18,7 +18,7 @@ func TestRefresh(t *testing.T) {
 			p.replace("good")
 			pass(refresh)
 			// with no kid, so that it is the background's doing
-			keys, _ := r.Find(t.Context(), "HS256", "")
+			keys, _, _ := r.Find(t.Context(), "HS256", "")
 			if len(keys) != 1 || keys[0].ID != "good" {
 				t.Errorf("the keys are %v", keys)
 			}
@@ -39,7 +39,7 @@ func TestRefresh(t *testing.T) {
 		want(t, r, []string{"good", "withdrawn"}, nil)
 		p.answers(answers("good"))
 		pass(time.Until(began.Add(time.Minute)))
-		if keys, _ := r.Find(t.Context(), "HS256", ""); len(keys) != 1 {
+		if keys, _, _ := r.Find(t.Context(), "HS256", ""); len(keys) != 1 {
 			t.Errorf("the keys are %v", keys)
 		}
 	})

@@ -53,8 +53,9 @@ func New(o Options) (*Remote, error) {
 }
 
 // Find implements key.Source. For a kid that is not in the set it waits for a fetch,
-// if there may be one; else it answers at once.
-func (r *Remote) Find(ctx context.Context, algorithm, kid string) (keys []*key.Key, decoy bool) {
+// if there may be one; else it answers at once. While no set serves, keys of every
+// algorithm are missing.
+func (r *Remote) Find(ctx context.Context, algorithm, kid string) (keys []*key.Key, decoy, missing bool) {
 	// as a rule it does, and nobody waits for a lock
 	if !r.set.Load().settles(algorithm, kid, time.Now()) {
 		r.await(ctx, algorithm, kid)

@@ -27,10 +27,10 @@ func (s *set) settles(algorithm, kid string, now time.Time) bool {
 }
 
 // find is key.Source's Find. Keys that have expired are there as decoys only.
-func (s *set) find(ctx context.Context, algorithm, kid string, now time.Time) (keys []*key.Key, decoy bool) {
-	keys, decoy = s.keys.Find(ctx, algorithm, kid)
-	if len(keys) > 0 && !s.serves(now) {
-		return keys[:1], true
+func (s *set) find(ctx context.Context, algorithm, kid string, now time.Time) (keys []*key.Key, decoy, missing bool) {
+	keys, decoy, _ = s.keys.Find(ctx, algorithm, kid)
+	if missing = !s.serves(now); missing && len(keys) > 0 {
+		return keys[:1], true, true
 	}
-	return keys, decoy
+	return keys, decoy, missing
 }

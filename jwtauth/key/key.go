@@ -154,8 +154,9 @@ type Source interface {
 	// Find returns the keys of an algorithm that may have signed a token with this
 	// kid, which is empty if the token has none. decoy says that there are none and
 	// the one key returned is only there to make it take as long; nil keys say that
-	// the algorithm is not one of this source's.
-	Find(ctx context.Context, algorithm, kid string) (keys []*Key, decoy bool)
+	// the algorithm is not one of this source's. missing says that keys which may have
+	// signed the token cannot be had at the moment.
+	Find(ctx context.Context, algorithm, kid string) (keys []*Key, decoy, missing bool)
 }
 
 // Set is a Source of keys that do not change.
@@ -164,8 +165,8 @@ type Set []*Key
 // maxTries bounds how many keys with a kid are tried on a token that has none.
 const maxTries = 4
 
-// Find implements Source.
-func (s Set) Find(_ context.Context, algorithm, kid string) (keys []*Key, decoy bool) {
+// Find implements Source. None of its keys is ever missing.
+func (s Set) Find(_ context.Context, algorithm, kid string) (keys []*Key, decoy, missing bool) {
 	var named, others []*Key
 	for _, k := range s {
 		switch {
@@ -183,9 +184,9 @@ func (s Set) Find(_ context.Context, algorithm, kid string) (keys []*Key, decoy 
 	}
 	switch others = append(others, named...); {
 	case keys != nil:
-		return keys, false
+		return keys, false, false
 	case others != nil:
-		return others[:1], true
+		return others[:1], true, false
 	}
-	return nil, false
+	return nil, false, false
 }

@@ -174,9 +174,12 @@ func TestKeysThatAreFound(t *testing.T) {
 		{"in an empty set, none", nil, "ES256", "", "", false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			keys, decoy := test.set.Find(t.Context(), test.algorithm, test.kid)
+			keys, decoy, missing := test.set.Find(t.Context(), test.algorithm, test.kid)
 			if got := describe(keys); got != test.want || decoy != test.decoy {
 				t.Errorf("got %q, a decoy %v; want %q, %v", got, decoy, test.want, test.decoy)
+			}
+			if missing {
+				t.Error("keys of a set that does not change are missing")
 			}
 		})
 	}

@@ -14,7 +14,8 @@ import (
 func TestWhichFaultsAreOfForgedTokens(t *testing.T) {
 	for fault, forged := range map[token.Fault]bool{
 		token.Malformed: false, token.BadHeader: true, token.BadAlgorithm: true, token.UnknownKey: true, token.BadSignature: true,
-		token.BadClaims: false, token.BadSubject: false, token.Expired: false, token.NotYetValid: false, token.TooLong: false,
+		token.KeysUnavailable: false,
+		token.BadClaims:       false, token.BadSubject: false, token.Expired: false, token.NotYetValid: false, token.TooLong: false,
 		token.BadIssuer: false, token.BadAudience: false, token.MissingClaim: false, token.MissingScope: false,
 		token.BadBinding: true, token.Replayed: false,
 	} {

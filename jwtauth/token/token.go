@@ -159,23 +159,26 @@ func decodeHeader(data []byte) (h header, fault Fault) {
 }
 
 // checkSignature tries every key that it may be: during a rotation there are two. A
-// kid that nobody knows takes as long as a signature that is wrong.
+// kid that nobody knows takes as long as a signature that is wrong. Where keys are
+// missing, a token that no other has signed may be theirs, and is refused without a
+// charge of forgery.
 func (v *Verifier) checkSignature(ctx context.Context, h header, signed string, signature []byte) Fault {
-	keys, decoy := v.Keys.Find(ctx, h.algorithm, h.kid)
-	if len(keys) == 0 {
-		return BadAlgorithm
-	}
+	keys, decoy, missing := v.Keys.Find(ctx, h.algorithm, h.kid)
 	sound := false
 	for _, k := range keys {
 		sound = sound || k.Verify(signed, signature)
 	}
 	switch {
+	case sound && !decoy:
+		return ""
+	case missing:
+		return KeysUnavailable
+	case len(keys) == 0:
+		return BadAlgorithm
 	case decoy:
 		return UnknownKey
-	case !sound:
-		return BadSignature
 	}
-	return ""
+	return BadSignature
 }
 
 func (v *Verifier) checkClaims(c Claims, now time.Time) Fault {
