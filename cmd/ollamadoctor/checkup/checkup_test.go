@@ -179,6 +179,12 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 		{"it is another program", func(_ *Patient, w *world) { w.versionErr = errors.New("404 Not Found") }, "ollama", Failed, "upstream openai"},
 		{"an old Ollama cuts conversations", func(_ *Patient, w *world) { w.version = "0.12.5" }, "ollama", Warning, "Update Ollama"},
 		{"an alias leads to a model that is not there", func(p *Patient, _ *world) { p.Asked, p.Model = "gpt-4o", "qwen4" }, "model", Failed, "or correct the alias gpt-4o"},
+		{"another alias leads to a model that is not there", func(p *Patient, _ *world) {
+			p.Configured.Offers.Aliases = map[string]string{"gpt-4o:latest": "qwen4", "gpt-5:latest": "qwen3:32B"}
+		}, "model", Warning, "is there, but not what these aliases mean: gpt-4o (qwen4)"},
+		{"an alias leads to a model of the cloud, which is nowhere", func(p *Patient, _ *world) {
+			p.Configured.Offers.Aliases = map[string]string{"gpt-4o:latest": "qwen4:cloud"}
+		}, "model", OK, ""},
 		{"its models cannot be listed", func(_ *Patient, w *world) { w.installedErr = errors.New("500") }, "model", Failed, "does not list"},
 		{"it has no model", func(_ *Patient, w *world) { w.installed = nil }, "model", Failed, "ollama pull qwen3:32b"},
 		{"it has only others", func(_ *Patient, w *world) { w.installed = []ollama.Tag{{Name: "a"}, {Name: "b"}} }, "model", Failed, "there are a, b"},

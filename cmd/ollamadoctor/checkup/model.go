@@ -3,6 +3,8 @@ package checkup
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
@@ -25,7 +27,7 @@ func judgeModel(p *Patient, o *Upstream) Finding {
 	}
 	if p.Model == "" {
 		o.model = o.installed[0].Name
-		return ok("%s (no default_model or --model is named; this is the newest)", o.model)
+		return p.aliases(o, ok("%s (no default_model or --model is named; this is the newest)", o.model))
 	}
 	tag := tagOf(o.installed, p.Model)
 	if tag == nil {
@@ -37,7 +39,38 @@ func judgeModel(p *Patient, o *Upstream) Finding {
 			"It is a model of Ollama's cloud, so prompts leave this house.",
 			"Use a local model unless that is what you want.")
 	}
-	return ok("%s is there", o.model)
+	return p.aliases(o, ok("%s is there", o.model))
+}
+
+// aliases is what was found, unless there are aliases whose model is not there.
+func (p *Patient) aliases(o *Upstream, found Finding) Finding {
+	c := p.gatewayConfigured()
+	if c == nil {
+		return found
+	}
+	var lost, models []string
+	for _, public := range slices.Sorted(maps.Keys(c.Offers.Aliases)) {
+		model := c.Offers.Aliases[public]
+		if policy.IsCloud(model) || o.has(model) || c.ByModel && p.elsewhere(o, model) {
+			continue
+		}
+		lost = append(lost, strings.TrimSuffix(public, ":latest")+" ("+model+")")
+		models = append(models, model)
+	}
+	if lost == nil {
+		return found
+	}
+	return warning("%s is there, but not what these aliases mean: %s", o.model, some(lost)).because(
+		"Who asks for one of them gets a 404.",
+		"`ollama pull "+models[0]+"` and the like, or take the aliases out of ollama_adapter.")
+}
+
+// has reports whether an Ollama has a model.
+func (o *Upstream) has(model string) bool { return tagOf(o.installed, model) != nil }
+
+// elsewhere reports whether another Ollama has a model.
+func (p *Patient) elsewhere(than *Upstream, model string) bool {
+	return p.another(than, func(o *Upstream) bool { return o.has(model) }) != nil
 }
 
 // lacking is what is said of an Ollama that does not have the model.
@@ -51,9 +84,8 @@ func (p *Patient) lacking(o *Upstream) Finding {
 		correct = "the alias " + p.Asked
 	}
 	text, pull := fmt.Sprintf("%s is not there; there are %s", p.Model, strings.Join(names, ", ")), "`ollama pull "+p.Model+"`"
-	elsewhere := p.another(o, func(o *Upstream) bool { return tagOf(o.installed, p.Model) != nil })
 	switch {
-	case elsewhere == nil:
+	case !p.elsewhere(o, p.Model):
 		return failed("%s", text).because("It was never pulled, or the name has another tag.", pull+", or correct "+correct+".")
 	case p.byModel():
 		return warning("%s", text).because("It was never pulled there; the others get all requests for it.", pull+" there, if it is to take its part.").final()
