@@ -31,12 +31,15 @@ type diagnosis struct {
 	all   string // with what it prints on the standard error
 }
 
-// of is what it says of a step.
+// of is what it says of a step; of several Ollamas, of the first that is worst off.
 func (d diagnosis) of(t *testing.T, step string) (status, text string) {
 	t.Helper()
-	for _, s := range d.Steps {
-		if s.Step == step {
-			return s.Status, s.Finding + " " + s.Cause + " " + s.Remedy
+	worst := []string{"failed", "warning", "skipped", "ok"}
+	for _, wanted := range worst {
+		for _, s := range d.Steps {
+			if s.Step == step && s.Status == wanted {
+				return s.Status, s.Finding + " " + s.Cause + " " + s.Remedy
+			}
 		}
 	}
 	t.Fatalf("there is no step %q: %s", step, d.all)
@@ -150,6 +153,21 @@ func TestTheDoctorFindsNothingWhereNothingIsWrong(t *testing.T) {
 		}
 	}
 
+	t.Run("nor with several Ollamas, as the README has them", func(t *testing.T) {
+		several := openClinic(t, ollamaWith(t, loadedAtOnce("hello", 4096)).Address())
+		besides(several, ollamaWith(t, loadedAtOnce("hello", 4096)).Address())
+		several.start()
+		several.examine() // which loads the model at one of them
+		d := several.examine()
+		if !d.Sound || d.exit != 0 || len(d.Steps) != 17+4+2 {
+			t.Errorf("ends with %d, %d steps: %s", d.exit, len(d.Steps), d.all)
+		}
+		for _, s := range d.Steps {
+			if s.Status != "ok" {
+				t.Errorf("%s is %s: %s", s.Step, s.Status, s.Finding)
+			}
+		}
+	})
 	t.Run("in a table without colours, as it is no terminal", func(t *testing.T) {
 		d := examine(t, c.dir, append(c.args, "--from", "127.0.0.3")...) // each with a throttle of its own
 		if strings.Contains(d.all, "\x1b") || strings.Count(d.all, "\nok ") != 16 || !strings.Contains(d.all, "a few tokens") {

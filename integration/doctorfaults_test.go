@@ -34,7 +34,24 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 			sick: func(t *testing.T, c *clinic) {
 				c.change("reverse_proxy "+dialled(c), "reverse_proxy "+dialled(c)+" 127.0.0.1:"+freePort(t)+" {\n lb_policy first\n}")
 			},
-			step: "ollama", status: "warning", says: []string{"but nobody at 127.0.0.1:", "lb_retries", "take it out"}},
+			step: "ollama", says: []string{"nothing listens at 127.0.0.1:", "unless others take them over"}},
+		{name: "one of several Ollamas lacks the model",
+			sick: func(t *testing.T, c *clinic) { besides(c, ollamaWith(t, loadedAtOnce("other", 4096)).Address()) },
+			step: "model", status: "warning", says: []string{"hello is not there; there are other", "ollama pull hello"}},
+		{name: "one of several Ollamas is of another version",
+			sick: func(t *testing.T, c *clinic) {
+				old := ollamatest.NewHandler(loadedAtOnce("hello", 4096))
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == "/api/version" {
+						w.Write([]byte(`{"version":"0.16.0"}`))
+						return
+					}
+					old.ServeHTTP(w, r)
+				}))
+				t.Cleanup(server.Close)
+				besides(c, server.Listener.Addr().String())
+			},
+			step: "same version", status: "warning", says: []string{"0.16.0 at 127.0.0.1:", "0.17.4 at 127.0.0.1:", "Update Ollama"}},
 		{name: "another program has Ollama's port",
 			sick: func(t *testing.T, c *clinic) {
 				other := httptest.NewServer(http.NotFoundHandler())
@@ -66,7 +83,7 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 				_, port, _ := net.SplitHostPort(listener.Addr().String())
 				c.change("reverse_proxy "+dialled(c), "reverse_proxy "+"127.0.0.1:"+port)
 			},
-			step: "exposure", says: []string{"open to the network at 0.0.0.0:", "OLLAMA_HOST=127.0.0.1:11434"}},
+			step: "exposure", says: []string{"open to the network at 0.0.0.0:", "OLLAMA_HOST=127.0.0.1:"}},
 		{name: "Ollama is across the internet",
 			sick: func(t *testing.T, c *clinic) { elsewhere(c, "192.0.2.7:11434") },
 			step: "exposure", says: []string{"192.0.2.7:11434", "a public address", "on that host"}},
@@ -263,6 +280,13 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 			}
 		})
 	}
+}
+
+// besides has the gateway go to another Ollama, too, as the README has it.
+func besides(c *clinic, another string) {
+	c.t.Helper()
+	block := severalBlock(dialled(c), another)
+	c.change(block[0], block[1])
 }
 
 // elsewhere has the gateway go to another upstream, and the doctor still look at this one.

@@ -113,7 +113,7 @@ func (o options) run(cmd *cobra.Command) error {
 	}
 	taken := checkup.Examine(context.Background(), patient, tell)
 	if o.asJSON {
-		if err := writeJSON(stdout, patient.Plan, taken); err != nil {
+		if err := writeJSON(stdout, patient, taken); err != nil {
 			return err
 		}
 	}

@@ -278,39 +278,6 @@ func (s site) selects(tags []string) bool {
 	return false
 }
 
-// upstreams are where the first reverse_proxy goes, behind the adapter or the minter.
-func (s site) upstreams() (dials []string) {
-	var proxy struct {
-		Upstreams []struct {
-			Dial string `json:"dial"`
-		} `json:"upstreams"`
-	}
-	if h := s.proxy(); h == nil || json.Unmarshal(h.raw, &proxy) != nil {
-		return nil
-	}
-	for _, u := range proxy.Upstreams {
-		if !strings.Contains(u.Dial, "{") {
-			dials = append(dials, u.Dial)
-		}
-	}
-	return dials
-}
-
-func (s site) proxy() *handler {
-	behind := s.first("ollama_adapter") == nil && s.first("jwt_mint") == nil // anywhere
-	for i := range s.handlers {
-		switch s.handlers[i].Name {
-		case "ollama_adapter", "jwt_mint":
-			behind = true
-		case "reverse_proxy":
-			if behind {
-				return &s.handlers[i]
-			}
-		}
-	}
-	return nil
-}
-
 // clientCAs are the files with the CAs of the clients.
 func (s site) clientCAs() (files []string) {
 	for _, policy := range s.server.Policies {
@@ -319,42 +286,11 @@ func (s site) clientCAs() (files []string) {
 	return files
 }
 
-// transport is how a sidecar comes to its gateway.
-type transport struct {
-	Transport struct {
-		TLS struct {
-			CA struct {
-				PEMFiles []string `json:"pem_files"`
-			} `json:"ca"`
-			Certificate string `json:"client_certificate_file"`
-			Key         string `json:"client_certificate_key_file"`
-			ServerName  string `json:"server_name"`
-		} `json:"tls"`
-	} `json:"transport"`
-}
-
-func (s site) transport() (t transport) {
-	if h := s.proxy(); h != nil {
-		_ = json.Unmarshal(h.raw, &t) // it may have another transport
-	}
-	return t
-}
-
-// secured reports whether the upstream is reached by TLS.
-func (s site) secured() bool {
-	var proxy struct {
-		Transport struct {
-			TLS *struct{} `json:"tls"`
-		} `json:"transport"`
-	}
-	h := s.proxy()
-	return h != nil && json.Unmarshal(h.raw, &proxy) == nil && proxy.Transport.TLS != nil
-}
-
 // configured is what the configuration says of the gateway.
 func (c config) configured(s site) (*checkup.Configured, ollamaadapter.Handler, error) {
 	facts := &checkup.Configured{
-		AllowList: len(s.matchers) > 0, Upstreams: s.upstreams(), Secured: s.secured(), Inner: s.inner(), Audit: s.first("audit_log") != nil,
+		AllowList: len(s.matchers) > 0, Upstreams: s.upstreams(), Secured: s.secured(), ByModel: s.byModel(),
+		Inner: s.inner(), Audit: s.first("audit_log") != nil,
 	}
 	if !c.Admin.Disabled {
 		facts.Admin = c.Admin.Listen
@@ -365,6 +301,7 @@ func (c config) configured(s site) (*checkup.Configured, ollamaadapter.Handler, 
 			return nil, adapter, fmt.Errorf("ollama_adapter: %w", err)
 		}
 		facts.Engine = adapter.Upstream == "openai"
+		facts.Offers = offers(adapter)
 	}
 	if h := s.first("jwt_auth"); h != nil {
 		var auth jwtauth.Handler

@@ -74,16 +74,36 @@ func TestAnEngineIsNotTakenForAnOllama(t *testing.T) {
 			if _, err := o.fromConfig(p, new(tlsFiles)); err != nil {
 				t.Fatal(err)
 			}
-			if err := o.addOllama(p); err != nil {
+			if err := o.addOllamas(p); err != nil {
 				t.Fatal(err)
 			}
-			if p.OllamaAddress != test.address || (p.Ollama != nil) != (test.address != "") {
-				t.Errorf("looks for Ollama at %q", p.OllamaAddress)
+			if got := strings.Join(p.OllamaAddresses(), " "); got != test.address {
+				t.Errorf("looks for Ollama at %q", got)
 			}
 			if c := p.Configured; !c.Engine || !c.Secured || len(c.Upstreams) != 1 || c.Upstreams[0] != "10.0.1.2:18790" {
 				t.Errorf("got %+v", c)
 			}
 		})
+	}
+}
+
+func TestAllOllamasOfTheConfigurationAreLookedAtUnlessOneIsNamed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "Caddyfile")
+	caddyfile := "http://localhost:18789 {\nollama_adapter\nreverse_proxy 10.0.2.2:11434 unix//run/ollama.sock {env.NOBODY_KNOWS}:11434\n}"
+	if err := os.WriteFile(file, []byte(caddyfile), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct{ ollama, want string }{
+		{"", "10.0.2.2:11434 unix//run/ollama.sock"},
+		{"http://10.0.2.3", "10.0.2.3:11434"},
+	} {
+		p, err := options{config: file, ollama: test.ollama}.patient(strings.NewReader(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(p.OllamaAddresses(), " "); got != test.want {
+			t.Errorf("with --ollama %q it looks at %s, want %s", test.ollama, got, test.want)
+		}
 	}
 }
 

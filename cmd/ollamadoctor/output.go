@@ -21,6 +21,7 @@ type table struct {
 	colours bool
 	width   int // of the steps' names
 	columns int // of the terminal; zero: it is none, and lines are as long as they are
+	before  checkup.Step
 }
 
 func newTable(w io.Writer) *table {
@@ -53,8 +54,10 @@ func (t *table) row(s checkup.Step) {
 	if t.columns > 0 && t.columns < 2*indent {
 		indent = 4 // where there is not much room
 	}
+	told := t.before.Name == s.Name && t.before.Cause == s.Cause && t.before.Remedy == s.Remedy // of another Ollama
+	t.before = s
 	for _, more := range []struct{ title, text string }{{"cause:  ", s.Cause}, {"remedy: ", s.Remedy}} {
-		if more.text != "" {
+		if more.text != "" && !told {
 			begun := indent + len(more.title)
 			fmt.Fprintf(t.w, "%s%s%s\n", strings.Repeat(" ", indent), more.title, wrapped(visible.Text(more.text), t.columns, begun))
 		}
@@ -91,11 +94,19 @@ type report struct {
 	Sound   bool           `json:"sound"`
 	Gateway string         `json:"gateway,omitzero"`
 	Ollama  string         `json:"ollama,omitzero"`
+	Ollamas []string       `json:"ollamas,omitzero"` // if there are several
 	Steps   []checkup.Step `json:"steps"`
 }
 
-func writeJSON(w io.Writer, plan checkup.Plan, taken []checkup.Step) error {
-	r := report{Sound: checkup.Sound(taken), Ollama: plan.OllamaAddress, Gateway: plan.GatewayAddress, Steps: taken}
+func writeJSON(w io.Writer, p *checkup.Patient, taken []checkup.Step) error {
+	r := report{Sound: checkup.Sound(taken), Gateway: p.GatewayAddress, Steps: taken}
+	switch addresses := p.OllamaAddresses(); len(addresses) {
+	case 0:
+	case 1:
+		r.Ollama = addresses[0]
+	default:
+		r.Ollamas = addresses
+	}
 	if err := json.MarshalWrite(w, r, jsontext.WithIndent("  "), jsontext.AllowInvalidUTF8(true)); err != nil {
 		return err
 	}

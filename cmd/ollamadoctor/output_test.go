@@ -41,3 +41,37 @@ func TestLinesFitTheTerminal(t *testing.T) {
 		}
 	}
 }
+
+// Scripts know one Ollama by the member "ollama", and each of several in its steps.
+func TestJSONNamesTheOllamas(t *testing.T) {
+	for _, test := range []struct {
+		name      string
+		addresses []string
+		says, not []string
+	}{
+		{"none", nil, nil, []string{`"ollama"`, `"ollamas"`}},
+		{"one", []string{"a:1"}, []string{`"ollama": "a:1"`}, []string{`"ollamas"`}},
+		{"several", []string{"a:1", "b:1"}, []string{`"ollamas": [`, `"b:1"`}, []string{`"ollama": "a:1"`}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p := &checkup.Patient{}
+			for _, address := range test.addresses {
+				p.Ollamas = append(p.Ollamas, &checkup.Upstream{Address: address})
+			}
+			var b bytes.Buffer
+			if err := writeJSON(&b, p, []checkup.Step{{Name: "gateway"}}); err != nil {
+				t.Fatal(err)
+			}
+			for _, words := range test.says {
+				if !strings.Contains(b.String(), words) {
+					t.Errorf("lacks %s: %s", words, b.String())
+				}
+			}
+			for _, words := range test.not {
+				if strings.Contains(b.String(), words) {
+					t.Errorf("has %s: %s", words, b.String())
+				}
+			}
+		})
+	}
+}

@@ -62,7 +62,7 @@ func (o options) patient(stdin io.Reader) (*checkup.Patient, error) {
 		}
 		p.GatewayAddress = o.connect
 	}
-	if err := o.addOllama(p); err != nil {
+	if err := o.addOllamas(p); err != nil {
 		return nil, err
 	}
 	if p.GatewayAddress == "" {
@@ -121,9 +121,6 @@ func (o options) fromConfig(p *checkup.Patient, files *tlsFiles) (site, error) {
 	if files.cas == nil {
 		files.cas, files.system = s.clientCAs(), true
 	}
-	if len(facts.Upstreams) > 0 && !facts.Engine {
-		p.OllamaAddress = facts.Upstreams[0]
-	}
 	p.Asked, p.Model, facts.NumCtx = modelOf(adapter, o.model)
 	return s, nil
 }
@@ -132,12 +129,7 @@ func (o options) fromConfig(p *checkup.Patient, files *tlsFiles) (site, error) {
 // num_ctx that the adapter gives it.
 func modelOf(adapter ollamaadapter.Handler, named string) (asked, model string, numCtx int64) {
 	asked = cmp.Or(named, adapter.DefaultModel)
-	model = asked
-	for public, name := range adapter.Aliases {
-		if policy.Canonical(public) == policy.Canonical(asked) {
-			model = name
-		}
-	}
+	model = cmp.Or(offers(adapter).Aliases[policy.Canonical(asked)], asked)
 	rules := policy.Policy{Rules: policy.Rules{Defaults: adapter.Defaults, Limits: adapter.Limits}}
 	for _, m := range adapter.PerModel {
 		rules.PerModel = append(rules.PerModel, policy.ModelRules{Glob: m.Glob, Rules: policy.Rules{Defaults: m.Defaults, Limits: m.Limits}})
@@ -151,25 +143,54 @@ func modelOf(adapter ollamaadapter.Handler, named string) (asked, model string, 
 	return asked, model, numCtx
 }
 
-// addOllama takes Ollama in, if it is known where it is, or if it must be on this host.
-func (o options) addOllama(p *checkup.Patient) error {
-	if o.ollama != "" {
-		address, found := strings.CutPrefix(o.ollama, "http://")
-		if !found && strings.Contains(o.ollama, "://") {
-			return fmt.Errorf("--ollama %q: give an address such as http://%s", o.ollama, defaultOllama)
+// offers are the models that clients may ask for, by which names.
+func offers(adapter ollamaadapter.Handler) policy.Policy {
+	p := policy.Policy{Models: adapter.Models}
+	for public, name := range adapter.Aliases {
+		if p.Aliases == nil {
+			p.Aliases = make(map[string]string)
 		}
-		address = strings.TrimSuffix(address, "/")
-		if _, _, err := net.SplitHostPort(address); err != nil {
-			address = net.JoinHostPort(strings.Trim(address, "[]"), "11434")
-		}
-		p.OllamaAddress = address
-	} else if ip, err := netip.ParseAddr(p.GatewayName); o.config == "" && (p.GatewayName == "localhost" || err == nil && ip.IsLoopback()) {
-		p.OllamaAddress = defaultOllama
+		p.Aliases[policy.Canonical(public)] = name
 	}
-	if p.OllamaAddress != "" {
-		p.Ollama = newOllama(p.OllamaAddress)
+	return p
+}
+
+// addOllamas takes those in that are named, or that it is known where they are, or the one
+// that must be on this host.
+func (o options) addOllamas(p *checkup.Patient) error {
+	var addresses []string
+	ip, err := netip.ParseAddr(p.GatewayName)
+	switch {
+	case o.ollama != "":
+		address, err := ollamaAddress(o.ollama)
+		if err != nil {
+			return err
+		}
+		addresses = []string{address}
+	case p.Configured != nil:
+		if !p.Configured.Engine {
+			addresses = p.Configured.Upstreams
+		}
+	case p.GatewayName == "localhost", err == nil && ip.IsLoopback():
+		addresses = []string{defaultOllama}
+	}
+	for _, address := range addresses {
+		p.Ollamas = append(p.Ollamas, &checkup.Upstream{Address: address, API: newOllama(address)})
 	}
 	return nil
+}
+
+// ollamaAddress reads --ollama.
+func ollamaAddress(text string) (string, error) {
+	address, found := strings.CutPrefix(text, "http://")
+	if !found && strings.Contains(text, "://") {
+		return "", fmt.Errorf("--ollama %q: give an address such as http://%s", text, defaultOllama)
+	}
+	address = strings.TrimSuffix(address, "/")
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		address = net.JoinHostPort(strings.Trim(address, "[]"), "11434")
+	}
+	return address, nil
 }
 
 // addGateway takes the gateway in, with all that a client of it has.

@@ -31,7 +31,7 @@ func checkAdapter(ctx context.Context, p *Patient) Finding {
 	}
 	asked := p.Asked
 	if asked == "" {
-		asked = p.model
+		asked = p.anyModel()
 	}
 	reply, err := p.Gateway.Chat(ctx, asked)
 	switch {

@@ -34,6 +34,8 @@ type Finding struct {
 // Step is a part of the examination.
 type Step struct {
 	Name string `json:"step"`
+	// Ollama is the one of several that it was taken of.
+	Ollama string `json:"ollama,omitempty"`
 	Finding
 }
 
@@ -43,28 +45,38 @@ type step struct {
 	name   string
 	needs  []string
 	within time.Duration
-	look   func(context.Context, *Patient) Finding
+	look   look
 }
+
+// look takes a step, whether once or of each Ollama.
+type look interface {
+	take(context.Context, step, *Patient, blocks) []Step
+}
+
+// once is how a step is taken that the whole has.
+type once func(context.Context, *Patient) Finding
 
 // steps are in an order in which the first failure is the one to look at first.
 var steps = []step{
-	{"ollama", nil, short, checkOllama},
-	{"model", []string{"ollama"}, short, checkModel},
-	{"loaded", []string{"model"}, short, checkLoaded},
-	{"context", []string{"model"}, short, checkContext},
-	{"exposure", nil, short, checkExposure},
-	{"gateway", nil, short, checkReachable},
-	{"server certificate", []string{"gateway"}, short, checkServerCertificate},
-	{"redirect", []string{"gateway"}, short, checkRedirect},
-	{"client certificate", []string{"server certificate"}, short, checkClientCertificate},
-	{"no certificate", []string{"server certificate"}, short, checkNoCertificate},
-	{"address", []string{"client certificate"}, short, checkAddress},
-	{"clock", []string{"client certificate"}, short, checkClock},
-	{"token", []string{"address"}, short, checkToken},
-	{"no token", []string{"token"}, short, checkNoToken},
-	{"rate headers", []string{"address"}, short, checkRateHeaders},
-	{"adapter", []string{"model", "token"}, long, checkAdapter},
-	{"audit", []string{"client certificate"}, short, checkAudit},
+	{"ollama", nil, short, ofEach{askVersion, judgeVersion}},
+	{"model", []string{"ollama"}, short, ofEach{askInstalled, judgeModel}},
+	{"loaded", []string{"model"}, short, ofEach{askRunning, judgeLoaded}},
+	{"context", []string{"model"}, short, ofEach{askShow, judgeContext}},
+	{"same version", nil, short, ofSeveral(checkSameVersion)},
+	{"same models", nil, short, ofSeveral(checkSameModels)},
+	{"exposure", nil, short, once(checkExposure)},
+	{"gateway", nil, short, once(checkReachable)},
+	{"server certificate", []string{"gateway"}, short, once(checkServerCertificate)},
+	{"redirect", []string{"gateway"}, short, once(checkRedirect)},
+	{"client certificate", []string{"server certificate"}, short, once(checkClientCertificate)},
+	{"no certificate", []string{"server certificate"}, short, once(checkNoCertificate)},
+	{"address", []string{"client certificate"}, short, once(checkAddress)},
+	{"clock", []string{"client certificate"}, short, once(checkClock)},
+	{"token", []string{"address"}, short, once(checkToken)},
+	{"no token", []string{"token"}, short, once(checkNoToken)},
+	{"rate headers", []string{"address"}, short, once(checkRateHeaders)},
+	{"adapter", []string{"model", "token"}, long, once(checkAdapter)},
+	{"audit", []string{"client certificate"}, short, once(checkAudit)},
 }
 
 // How long a step may take. The long one is for a model that is loaded first.
@@ -84,26 +96,48 @@ func Names() (names []string) {
 // Examine takes all steps, and tells of each as it is done.
 func Examine(ctx context.Context, p *Patient, tell func(Step)) []Step {
 	var taken []Step
-	blocked := make(map[string]string) // steps that failed or wait for one: which one
+	blocked := make(blocks)
 	for _, s := range steps {
-		taken = append(taken, Step{s.name, s.take(ctx, p, blocked)})
-		tell(taken[len(taken)-1])
+		for _, step := range s.take(ctx, p, blocked) {
+			taken = append(taken, step)
+			tell(step)
+		}
 	}
 	return taken
 }
 
-func (s step) take(ctx context.Context, p *Patient, blocked map[string]string) Finding {
-	for _, needed := range s.needs {
-		if failed, ok := blocked[needed]; ok {
-			blocked[s.name] = failed
-			return skipped("until %q is mended", failed)
-		}
-	}
+func (s step) take(ctx context.Context, p *Patient, blocked blocks) []Step {
 	ctx, cancel := context.WithTimeout(ctx, s.within)
 	defer cancel()
-	found := s.look(ctx, p)
+	return s.look.take(ctx, s, p, blocked)
+}
+
+func (o once) take(ctx context.Context, s step, p *Patient, blocked blocks) []Step {
+	found, waits := blocked.waits(s)
+	if !waits {
+		found = blocked.note(s, o(ctx, p))
+	}
+	return []Step{{Name: s.name, Finding: found}}
+}
+
+// blocks are steps that failed or wait for one: which one.
+type blocks map[string]string
+
+// waits reports whether a step waits for one that it needs, and then what is said of it.
+func (b blocks) waits(s step) (Finding, bool) {
+	for _, needed := range s.needs {
+		if failed, ok := b[needed]; ok {
+			b[s.name] = failed
+			return skipped("until %q is mended", failed), true
+		}
+	}
+	return Finding{}, false
+}
+
+// note takes in what was found in a step.
+func (b blocks) note(s step, found Finding) Finding {
 	if found.Status == Failed || found.ends {
-		blocked[s.name] = s.name
+		b[s.name] = s.name
 	}
 	return found
 }

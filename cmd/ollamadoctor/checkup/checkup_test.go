@@ -134,8 +134,8 @@ func well() (*Patient, *world) {
 		chat:    stream(goodStream), recorded: true,
 		listeners: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:11434"), netip.MustParseAddrPort("[::]:22")},
 	}
-	p := &Patient{Ollama: w, Gateway: w, Host: w, Plan: Plan{
-		OllamaAddress: "127.0.0.1:11434", GatewayAddress: "127.0.0.1:18789", GatewayName: "gw.example.com",
+	p := &Patient{Ollamas: []*Upstream{{Address: "127.0.0.1:11434", API: w}}, Gateway: w, Host: w, Plan: Plan{
+		GatewayAddress: "127.0.0.1:18789", GatewayName: "gw.example.com",
 		Asked: "qwen3:32b", Model: "qwen3:32b", Certificate: certificate("bot"), Token: living(-time.Second, 299*time.Second),
 		Configured: &Configured{NumCtx: 4096, Upstreams: []string{"127.0.0.1:11434"}, AllowList: true, Rate: true, Audit: true, AuditFile: "audit.log"},
 	}}
@@ -152,8 +152,9 @@ func TestWhoIsWellIsTold(t *testing.T) {
 	p, w := well()
 	found := examine(p)
 	for _, name := range Names() {
-		if found[name].Status != OK {
-			t.Errorf("%s: %+v", name, found[name])
+		// there is nothing that one Ollama could differ from
+		if f, taken := found[name]; taken == strings.HasPrefix(name, "same ") || taken && f.Status != OK {
+			t.Errorf("%s: %+v", name, f)
 		}
 	}
 	// who has an error too many on his account is blocked: so one that is wrong, and a right one after it
@@ -177,10 +178,13 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 		{"Ollama is silent", func(_ *Patient, w *world) { w.versionErr = context.DeadlineExceeded }, "ollama", Failed, "hangs"},
 		{"it is another program", func(_ *Patient, w *world) { w.versionErr = errors.New("404 Not Found") }, "ollama", Failed, "upstream openai"},
 		{"an old Ollama cuts conversations", func(_ *Patient, w *world) { w.version = "0.12.5" }, "ollama", Warning, "Update Ollama"},
-		{"one of several is down", func(p *Patient, w *world) {
-			p.Configured.Upstreams, w.answers = []string{"127.0.0.1:11434", "10.0.2.2:11434", "10.0.2.3:11434", "unix//run/ollama"}, "10.0.2.2:11434"
-		}, "ollama", Warning, "but nobody at 10.0.2.3:11434 "},
 		{"an alias leads to a model that is not there", func(p *Patient, _ *world) { p.Asked, p.Model = "gpt-4o", "qwen4" }, "model", Failed, "or correct the alias gpt-4o"},
+		{"another alias leads to a model that is not there", func(p *Patient, _ *world) {
+			p.Configured.Offers.Aliases = map[string]string{"gpt-4o:latest": "qwen4", "gpt-5:latest": "qwen3:32B"}
+		}, "model", Warning, "is there, but not what these aliases mean: gpt-4o (qwen4)"},
+		{"an alias leads to a model of the cloud, which is nowhere", func(p *Patient, _ *world) {
+			p.Configured.Offers.Aliases = map[string]string{"gpt-4o:latest": "qwen4:cloud"}
+		}, "model", OK, ""},
 		{"its models cannot be listed", func(_ *Patient, w *world) { w.installedErr = errors.New("500") }, "model", Failed, "does not list"},
 		{"it has no model", func(_ *Patient, w *world) { w.installed = nil }, "model", Failed, "ollama pull qwen3:32b"},
 		{"it has only others", func(_ *Patient, w *world) { w.installed = []ollama.Tag{{Name: "a"}, {Name: "b"}} }, "model", Failed, "there are a, b"},
@@ -204,6 +208,17 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 			w.listeners = append(w.listeners, netip.MustParseAddrPort("10.0.0.7:11434"))
 		}, "exposure", Failed, "10.0.0.7"},
 		{"Ollama listens on IPv6's loopback, too", func(_ *Patient, w *world) { w.listeners = append(w.listeners, netip.MustParseAddrPort("[::1]:11434")) }, "exposure", OK, ""},
+		{"of several Ollamas here, those that listen everywhere are told", func(p *Patient, w *world) {
+			p.Ollamas = append(p.Ollamas, &Upstream{Address: "127.0.0.1:11435", API: w}, &Upstream{Address: "localhost:11436", API: w})
+			w.listeners = append(w.listeners, netip.MustParseAddrPort("127.0.0.1:11435"), netip.MustParseAddrPort("0.0.0.0:11436"))
+		}, "exposure", Failed, "port 11436 is open to the network at 0.0.0.0:11436"},
+		{"all of several Ollamas here listen everywhere", func(p *Patient, w *world) {
+			p.Ollamas = append(p.Ollamas, &Upstream{Address: "127.0.0.1:11435", API: w})
+			w.listeners = append(w.listeners, netip.MustParseAddrPort("[::]:11435"), netip.MustParseAddrPort("0.0.0.0:11434"))
+		}, "exposure", Failed, "open to the network, at 0.0.0.0:11434, [::]:11435"},
+		{"several upstreams have a public address", func(p *Patient, _ *world) {
+			p.Configured.Upstreams = []string{"203.0.113.9:11434", "10.0.0.9:11434", "203.0.113.8:11434"}
+		}, "exposure", Failed, "upstreams are 203.0.113.9:11434, 203.0.113.8:11434, each a public address"},
 		{"an upstream is across a private network", func(p *Patient, _ *world) { p.Configured.Upstreams = []string{"127.0.0.1:11434", "10.0.0.9:11434"} }, "exposure", Warning, "a firewall on that host"},
 		{"several are across a private network", func(p *Patient, _ *world) {
 			p.Configured.Upstreams = []string{"10.0.2.2:11434", "100.64.3.4:11434", "[fd00::7]:11434", "169.254.1.1:11434"}
@@ -237,21 +252,21 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 			p.Configured.Upstreams, p.Configured.Admin = []string{"10.0.0.9:11434"}, ":2019"
 		}, "exposure", Failed, "admin API"},
 		{"an engine is across the network, by TLS", func(p *Patient, _ *world) {
-			p.Ollama, p.Configured.Engine, p.Configured.Secured, p.Configured.Upstreams = nil, true, true, []string{"10.0.1.2:18790"}
+			p.Ollamas, p.Configured.Engine, p.Configured.Secured, p.Configured.Upstreams = nil, true, true, []string{"10.0.1.2:18790"}
 		}, "exposure", OK, "what is behind"},
 		{"an engine is across the network, in the clear", func(p *Patient, _ *world) {
-			p.Ollama, p.Configured.Engine, p.Configured.Upstreams = nil, true, []string{"10.0.1.2:8000"}
+			p.Ollamas, p.Configured.Engine, p.Configured.Upstreams = nil, true, []string{"10.0.1.2:8000"}
 		}, "exposure", Warning, "in the clear"},
-		{"where the upstream is the configuration does not say", func(p *Patient, _ *world) { p.Ollama, p.Configured.Upstreams = nil, nil }, "exposure", Skipped, ""},
-		{"an engine is no Ollama", func(p *Patient, _ *world) { p.Ollama, p.Configured.Engine = nil, true }, "ollama", Skipped, "OpenAI's dialect"},
+		{"where the upstream is the configuration does not say", func(p *Patient, _ *world) { p.Ollamas, p.Configured.Upstreams = nil, nil }, "exposure", Skipped, ""},
+		{"an engine is no Ollama", func(p *Patient, _ *world) { p.Ollamas, p.Configured.Engine = nil, true }, "ollama", Skipped, "OpenAI's dialect"},
 		{"an upstream is a socket", func(p *Patient, _ *world) { p.Configured.Upstreams = []string{"unix//run/ollama.sock"} }, "exposure", OK, ""},
 		{"the admin API is open", func(p *Patient, _ *world) { p.Configured.Admin = ":2019" }, "exposure", Failed, "admin unix//"},
 		{"the admin API is on loopback", func(p *Patient, _ *world) { p.Configured.Admin = "localhost:2019" }, "exposure", OK, ""},
 		{"Ollama can be reached from a client's host", func(p *Patient, w *world) {
-			p.Ollama, p.Configured, p.GatewayAddress, w.answers = nil, nil, "10.0.0.7:18789", "10.0.0.7:11434"
+			p.Ollamas, p.Configured, p.GatewayAddress, w.answers = nil, nil, "10.0.0.7:18789", "10.0.0.7:11434"
 		}, "exposure", Failed, "can be reached from here"},
-		{"Ollama cannot be reached from a client's host", func(p *Patient, _ *world) { p.Ollama, p.Configured, p.GatewayAddress = nil, nil, "10.0.0.7:18789" }, "exposure", OK, "port 11434 of 10.0.0.7"},
-		{"nothing is to be seen", func(p *Patient, _ *world) { p.Ollama, p.Configured = nil, nil }, "exposure", Skipped, ""},
+		{"Ollama cannot be reached from a client's host", func(p *Patient, _ *world) { p.Ollamas, p.Configured, p.GatewayAddress = nil, nil, "10.0.0.7:18789" }, "exposure", OK, "port 11434 of 10.0.0.7"},
+		{"nothing is to be seen", func(p *Patient, _ *world) { p.Ollamas, p.Configured = nil, nil }, "exposure", Skipped, ""},
 
 		{"the gateway is down", func(_ *Patient, w *world) { w.connectErr = fmt.Errorf("dial: %w", syscall.ECONNREFUSED) }, "gateway", Failed, "systemctl status"},
 		{"its name is not known", func(_ *Patient, w *world) { w.connectErr = &net.DNSError{Err: "no such host"} }, "gateway", Failed, "--connect"},
@@ -417,14 +432,14 @@ func TestWhatNeedsAFailedStepIsNotTaken(t *testing.T) {
 			t.Errorf("%s: %+v", name, found[name])
 		}
 	}
-	if Sound([]Step{{"a", Finding{Status: Warning}}, {"b", Finding{Status: Failed}}}) || !Sound([]Step{{"a", Finding{Status: Warning}}}) {
+	if Sound([]Step{{Finding: Finding{Status: Warning}}, {Finding: Finding{Status: Failed}}}) || !Sound([]Step{{Finding: Finding{Status: Warning}}}) {
 		t.Error("only a step that failed makes it unsound")
 	}
 }
 
 func TestNothingIsTakenOfWhatIsNotThere(t *testing.T) {
 	p, w := well()
-	p.Ollama, p.Gateway, p.Configured, p.Plan.GatewayAddress = nil, nil, nil, ""
+	p.Ollamas, p.Gateway, p.Configured, p.Plan.GatewayAddress = nil, nil, nil, ""
 	for name, f := range examine(p) {
 		if f.Status != Skipped {
 			t.Errorf("%s: %+v", name, f)

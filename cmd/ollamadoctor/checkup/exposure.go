@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // ollamaPort is where Ollama listens if nobody says otherwise.
@@ -16,21 +17,19 @@ const ollamaPort = "11434"
 func checkExposure(ctx context.Context, p *Patient) Finding {
 	var looked, across []string
 	if c := p.gatewayConfigured(); c != nil {
-		for _, upstream := range c.Upstreams {
-			switch where := p.whereIs(ctx, upstream); {
-			case where == onLoopback:
-			case where == onThisHost:
-				return failed("the configuration's upstream is %s, an address of this host that others reach", upstream).because(
-					p.behind()+" listens on the network, where whoever reaches its port goes around the gateway.",
-					"Have it listen on loopback (OLLAMA_HOST=127.0.0.1:11434), and say so in reverse_proxy.")
-			case c.Secured:
-			case where == inPublic:
-				return failed("the configuration's upstream is %s, a public address, and reached in the clear", upstream).because(
-					"All prompts and answers can be read on the way, and whoever else is let in there goes around the gateway.",
-					"Run the gateway, or a second one, on that host, and have "+p.behind()+" listen on loopback; or reach it by WireGuard.")
-			default:
-				across = append(across, upstream)
-			}
+		at := p.places(ctx, c.Upstreams)
+		if here := at[onThisHost]; here != nil {
+			return failed("the configuration's %s an address of this host that others reach", upstreamsAre(here)).because(
+				p.behind()+" listens on the network, where whoever reaches its port goes around the gateway.",
+				"Have it listen on loopback (OLLAMA_HOST=127.0.0.1:11434), and say so in reverse_proxy.")
+		}
+		if public := at[inPublic]; public != nil && !c.Secured {
+			return failed("the configuration's %s a public address, and reached in the clear", upstreamsAre(public)).because(
+				"All prompts and answers can be read on the way, and whoever else is let in there goes around the gateway.",
+				"Run the gateway, or a second one, on that host, and have "+p.behind()+" listen on loopback; or reach it by WireGuard.")
+		}
+		if !c.Secured {
+			across = at[onANetwork]
 		}
 		if c.Admin != "" && !local(c.Admin) {
 			return failed("Caddy's admin API listens on %s", c.Admin).because(
@@ -41,13 +40,14 @@ func checkExposure(ctx context.Context, p *Patient) Finding {
 			looked = append(looked, "the configuration")
 		}
 	}
-	if p.Ollama != nil && local(p.OllamaAddress) && !strings.HasPrefix(p.OllamaAddress, "unix/") {
+	if ports := p.localPorts(); len(ports) > 0 {
 		listeners, err := p.Host.Listeners()
 		if err == nil {
-			if open := openTo(listeners, portOf(p.OllamaAddress)); open != "" {
-				return failed("port %s is open to the network at %s", portOf(p.OllamaAddress), open).because(
+			if open := openTo(listeners, ports); len(open) > 0 {
+				inner := "127.0.0.1:" + portOf(open[0])
+				return failed("%s", openAt(open)).because(
 					"OLLAMA_HOST is 0.0.0.0 or an outer address, or a container publishes the port.",
-					"Set OLLAMA_HOST=127.0.0.1:11434 (`systemctl edit ollama`; of a container, publish 127.0.0.1:11434:11434) and restart Ollama.")
+					"Set OLLAMA_HOST="+inner+" (`systemctl edit ollama`; of a container, publish "+inner+":11434) and restart Ollama.")
 			}
 			looked = append(looked, "who listens here")
 		}
@@ -80,6 +80,14 @@ func (p *Patient) behind() string {
 	return "Ollama"
 }
 
+// upstreamsAre begins what is said of some upstreams.
+func upstreamsAre(these []string) string {
+	if len(these) == 1 {
+		return "upstream is " + these[0] + ","
+	}
+	return "upstreams are " + strings.Join(these, ", ") + ", each"
+}
+
 // where an upstream is, the worst last of those that can be told.
 type where int
 
@@ -89,6 +97,22 @@ const (
 	inPublic         // whoever is on the internet can try
 	onThisHost       // but not on loopback
 )
+
+// places tells which upstreams are where. All are looked up at once, for a name may take
+// all the time that there is.
+func (p *Patient) places(ctx context.Context, upstreams []string) map[where][]string {
+	found := make([]where, len(upstreams))
+	var looked sync.WaitGroup
+	for i, upstream := range upstreams {
+		looked.Go(func() { found[i] = p.whereIs(ctx, upstream) })
+	}
+	looked.Wait()
+	at := make(map[where][]string)
+	for i, upstream := range upstreams {
+		at[found[i]] = append(at[found[i]], upstream)
+	}
+	return at
+}
 
 // whereIs tells where an upstream is: host:port, or unix//path.
 func (p *Patient) whereIs(ctx context.Context, upstream string) where {
@@ -145,14 +169,35 @@ func local(address string) bool {
 	return err == nil && ip.Unmap().IsLoopback()
 }
 
-// openTo is the first listener at a port that others can reach; empty if there is none.
-func openTo(listeners []netip.AddrPort, port string) string {
-	for _, l := range listeners {
-		if strconv.Itoa(int(l.Port())) == port && !l.Addr().Unmap().IsLoopback() {
-			return l.String()
+// localPorts are the ports of the Ollamas on this host's loopback.
+func (p *Patient) localPorts() (ports []string) {
+	for _, o := range p.Ollamas {
+		if local(o.Address) && !strings.HasPrefix(o.Address, "unix/") {
+			ports = append(ports, portOf(o.Address))
 		}
 	}
-	return ""
+	return ports
+}
+
+// openTo are the listeners that others can reach, the first of each port.
+func openTo(listeners []netip.AddrPort, ports []string) (open []string) {
+	for _, port := range ports {
+		for _, l := range listeners {
+			if strconv.Itoa(int(l.Port())) == port && !l.Addr().Unmap().IsLoopback() {
+				open = append(open, l.String())
+				break
+			}
+		}
+	}
+	return open
+}
+
+// openAt says which listeners others can reach.
+func openAt(listeners []string) string {
+	if len(listeners) == 1 {
+		return "port " + portOf(listeners[0]) + " is open to the network at " + listeners[0]
+	}
+	return "several ports are open to the network, at " + strings.Join(listeners, ", ")
 }
 
 func portOf(address string) string {

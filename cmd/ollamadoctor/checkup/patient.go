@@ -8,16 +8,16 @@ import (
 	"time"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
 )
 
 // Patient is what is examined.
 type Patient struct {
 	Plan
-	Ollama  Ollama  // nil: not to be looked at
-	Gateway Gateway // nil: not to be looked at
+	Ollamas []*Upstream // none: not to be looked at
+	Gateway Gateway     // nil: not to be looked at
 	Host    Host
 
-	model  string // at Ollama, once it is known
 	reply  *Reply // to the first request
 	err    error  // instead of it
 	latest *Reply // to the latest request
@@ -25,7 +25,6 @@ type Patient struct {
 
 // Plan is what is known before anybody looks.
 type Plan struct {
-	OllamaAddress  string // host:port, or unix//path
 	GatewayAddress string // host:port that is connected to
 	GatewayName    string // that the certificate must have
 	// Asked is the model as clients ask for it, Model as Ollama knows it; empty: the
@@ -50,13 +49,15 @@ type Plan struct {
 type Configured struct {
 	Sidecar     bool // it is the client's side, and says nothing of the gateway's
 	NumCtx      int64
-	Engine      bool     // behind is no Ollama, but a server of OpenAI's dialect
-	Upstreams   []string // where Ollama is, or the engine: host:port, or unix//path
-	Secured     bool     // it is reached by TLS
-	Admin       string   // listens on; empty: off or Caddy's own default
-	AllowList   bool     // addresses are looked at
-	Inner       bool     // nobody may come but other gateways, which look at tokens and rates
-	Rate        bool     // ip_throttle has a rate
+	Engine      bool          // behind is no Ollama, but a server of OpenAI's dialect
+	Upstreams   []string      // where Ollama is, or the engine: host:port, or unix//path
+	Secured     bool          // it is reached by TLS
+	ByModel     bool          // of several, one that has the model gets the request
+	Offers      policy.Policy // which models clients may ask for, by which names
+	Admin       string        // listens on; empty: off or Caddy's own default
+	AllowList   bool          // addresses are looked at
+	Inner       bool          // nobody may come but other gateways, which look at tokens and rates
+	Rate        bool          // ip_throttle has a rate
 	MaxLifetime time.Duration
 	Audit       bool   // there is audit_log
 	AuditFile   string // empty: it goes elsewhere
