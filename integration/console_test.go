@@ -75,6 +75,7 @@ func TestConsoleInABrowser(t *testing.T) {
 	const hostile = `<img src=x onerror="document.title='taken'">`
 	for _, l := range looks {
 		t.Run(l.name, func(t *testing.T) {
+			t.Parallel() // most of it is waiting
 			tab := openTab(t, l)
 			upstream := ollamatest.NewServer(talkative())
 			t.Cleanup(upstream.Close)

@@ -27,11 +27,12 @@ type stoppable struct {
 // startStoppable runs the gateway with a short grace period.
 func startStoppable(t *testing.T, upstream *ollamatest.Server, grace time.Duration) *stoppable {
 	t.Helper()
-	t.Setenv("GORACE", "atexit_sleep_ms=0") // the race detector would add a second to the end
 	g := prepareGateway(t, upstream.Address())
 	g.caddyfile = strings.Replace(g.caddyfile, "grace_period 30s", "grace_period "+grace.String(), 1)
 	g.writeConfig(g.caddyfile)
-	g.process = startProcess(t, g.dir, "run", "--config", g.configFile(), "--adapter", "caddyfile")
+	run := gatewayCommand(t, g.dir, "run", "--config", g.configFile(), "--adapter", "caddyfile")
+	run.Env = append(run.Env, "GORACE=atexit_sleep_ms=0") // the race detector would add a second to the end
+	g.process = startCommand(t, run)
 	g.awaitListening(t, g.address())
 	return &stoppable{g, grace}
 }
@@ -271,6 +272,7 @@ func TestAStopAfterAReload(t *testing.T) {
 		{"when the reload's own grace period is over, with others", true, 4500 * time.Millisecond},
 	} {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel() // most of it is waiting
 			upstream := ollamatest.NewServer(byTopic(map[string]ollamatest.Answer{
 				"long": {Content: slices.Repeat(lasting, 3), Interval: 10 * time.Millisecond},
 			}))

@@ -64,6 +64,7 @@ func TestASilentStreamIsNoSlowClient(t *testing.T) {
 	g.awaitListening(t, g.address())
 	for name, http2 := range map[string]bool{"over HTTP/1.1": false, "over HTTP/2": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // most of it is waiting
 			client := g.from("127.0.0.2")
 			client.Transport.(*http.Transport).ForceAttemptHTTP2 = http2
 			s := g.stream(client, tokenFor(t, "bot"), chatBody("hello", true))
