@@ -114,6 +114,9 @@ func (h *Handler) trouble(d *delivery, r *http.Request, next caddyhttp.Handler, 
 // ask puts one request to the upstream and delivers what it answers.
 func (h *Handler) ask(d *delivery, watch *watch, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, i int) *upstreamAnswer {
 	upstream := newUpstreamAnswer()
+	if watch.ctx.Err() != nil {
+		return upstream // nobody has had the time to answer, and none is to blame
+	}
 	out, err := h.upstreamJSON(r, exchange.Path, exchange.Requests[i])
 	if err != nil {
 		upstream.err = err

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
@@ -319,4 +320,27 @@ func TestHeartbeatsWhileTheModelLoads(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A load that is silent for first_byte_timeout is the failure of the Ollama that was to load
+// the model, and not of one that is asked for the first time when the time is over.
+func TestALoadThatStallsIsTheFailureOfItsOwnOllama(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		loads := make(chan string, 2)
+		stuck := func(address string) http.Handler { return silentAt("/api/chat", func() { loads <- address }) }
+		b := inBubble(t, ollamaadapter.Handler{}, leavingOut("round_robin", "a:11434", "b:11434"), map[string]http.Handler{
+			"a:11434": stuck("a:11434"), "b:11434": stuck("b:11434"),
+		})
+		status, rec := b.post(t.Context(), saying(""))
+		if status != http.StatusGatewayTimeout || rec.Reason != record.UpstreamStalled {
+			t.Errorf("the answer is %d, the reason %q", status, rec.Reason)
+		}
+		first := <-loads
+		if want := (record.UpstreamTurn{Address: first}); len(rec.UpstreamTurns) != 1 || rec.UpstreamTurns[0] != want {
+			t.Errorf("%s was to load the model; %v turned", first, rec.UpstreamTurns)
+		}
+		if b.post(t.Context(), saying("")); len(loads) == 0 || <-loads == first {
+			t.Error("the other one is not asked next")
+		}
+	})
 }
