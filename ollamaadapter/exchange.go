@@ -69,7 +69,7 @@ func (h *Handler) choice(d *delivery, r *http.Request, next caddyhttp.Handler, e
 		// all of it is sent; SDKs leave at [DONE], be it before Ollama's own end
 	case standing.lost, cause == context.Canceled: // and no reason that only passes for it
 		return true, d.leave(r)
-	case standing.done:
+	case standing.done, standing.bad: // whatever has become of the upstream since
 	case cause == errTooLong && standing.said:
 		return true, d.cutOff(r)
 	default:
