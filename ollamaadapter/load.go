@@ -30,6 +30,7 @@ type load struct {
 	cancel  context.CancelCauseFunc
 	over    chan struct{}   // closed when it is
 	ended   bool            // it is
+	stalled bool            // for one who waited
 	refusal *upstreamAnswer // if Ollama cannot load the model
 }
 
@@ -106,18 +107,29 @@ func (l *loads) join(key string, next caddyhttp.Handler, ask func(context.Contex
 	return one
 }
 
-// leave ends somebody's waiting for a load. Nobody else will need it then, if he
-// was the last; so it is given up for the same reason, unless it is over.
+// leave ends somebody's waiting for a load, unless it is over. Nobody else will need it
+// then, if he was the last; so it is given up for the same reason. One that has stalled for
+// him may still come for those that wait, but is none to begin to wait for.
 func (l *loads) leave(key string, one *load, reason error) (givenUp bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if one.waiting--; one.waiting > 0 || one.ended {
+	one.waiting--
+	if one.ended {
 		return false
 	}
-	one.cancel(reason)
-	if l.running[key] == one {
+	if reason == translate.ErrStalled {
+		one.stalled = true
+	}
+	if (one.waiting == 0 || one.stalled) && l.running[key] == one {
 		delete(l.running, key)
 	}
+	if one.waiting > 0 {
+		return false
+	}
+	if one.stalled {
+		reason = translate.ErrStalled // for all that it has been silent
+	}
+	one.cancel(reason)
 	return true
 }
 

@@ -1,6 +1,7 @@
 package ollamaadapter_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"slices"
@@ -341,6 +342,55 @@ func TestALoadThatStallsIsTheFailureOfItsOwnOllama(t *testing.T) {
 		}
 		if b.post(t.Context(), saying("")); len(loads) == 0 || <-loads == first {
 			t.Error("the other one is not asked next")
+		}
+	})
+}
+
+// A load that has stalled for one is nothing to begin to wait for: the next request has the
+// model loaded anew, maybe by another Ollama. Who waits for it already may wait on,
+// but whatever he leaves for, it has stalled.
+func TestNobodyElseWaitsForALoadThatHasStalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		loads := make(chan string, 9)
+		stuck := func(address string) http.Handler { return silentAt("/api/chat", func() { loads <- address }) }
+		b := inBubble(t, ollamaadapter.Handler{}, leavingOut("round_robin", "a:11434", "b:11434"), map[string]http.Handler{
+			"a:11434": stuck("a:11434"), "b:11434": stuck("b:11434"),
+		})
+		ask := func() (leave func(), reason <-chan string) {
+			ctx, leave := context.WithCancel(t.Context())
+			ended := make(chan string, 1)
+			go func() {
+				_, rec := b.post(ctx, saying(""))
+				ended <- rec.Reason
+			}()
+			synctest.Wait()
+			return leave, ended
+		}
+		_, early := ask()
+		time.Sleep(time.Minute)
+		leave, late := ask()
+		if reason := <-early; reason != record.UpstreamStalled || len(loads) != 1 {
+			t.Fatalf("the first ends with %q after %d loads", reason, len(loads))
+		}
+		stalled := <-loads
+		leaveOther, _ := ask()
+		if len(loads) != 1 {
+			t.Fatalf("the next has it loaded %d times", len(loads))
+		}
+		<-loads
+		leave()
+		if reason := <-late; reason != record.ClientGone {
+			t.Errorf("the second ends with %q", reason)
+		}
+		leaveOther()
+		synctest.Wait()
+		for range 2 {
+			leave, _ := ask()
+			if len(loads) != 1 || <-loads == stalled {
+				t.Error("the one that has stalled is asked again")
+			}
+			leave()
+			synctest.Wait()
 		}
 	})
 }
