@@ -90,27 +90,27 @@ func (a *upstreamAnswer) receive(next caddyhttp.Handler, q question) {
 // fetch gets an answer that is no stream. It must be there within
 // first_byte_timeout. gone means that there is nobody to answer any more.
 func (h *Handler) fetch(w http.ResponseWriter, q question, next caddyhttp.Handler) (body []byte, gone bool, err error) {
-	if limit := time.Duration(*h.FirstByteTimeout); limit > 0 {
-		ctx, cancel := context.WithTimeoutCause(q.r.Context(), limit, translate.ErrStalled)
-		defer cancel()
-		q.r = q.r.WithContext(ctx)
-	}
+	r := q.r
+	watch := h.watch(r, time.Time{})
+	defer watch.close()
+	q.r = r.WithContext(watch.ctx)
 	answer := newUpstreamAnswer()
 	answer.receive(next, q)
+	cause := context.Cause(watch.ctx)
 	switch {
-	case clientLeft(q.r):
+	case clientLeft(r):
 		w.WriteHeader(record.StatusClientGone) // for the access log
-		return nil, true, leave(q.r)
-	case context.Cause(q.r.Context()) != nil:
-		return nil, false, incomplete(q.r, context.Cause(q.r.Context()))
+		return nil, true, leave(r)
+	case cause != nil:
+		return nil, false, incomplete(r, cause)
 	case answer.err != nil:
 		return nil, false, h.unasked(w, answer.err)
 	case answer.status == 0 && !answer.cut:
 		return nil, false, nobodyAnswered()
 	case answer.cut:
-		return nil, false, incomplete(q.r, translate.ErrCutShort)
+		return nil, false, incomplete(r, translate.ErrCutShort)
 	case answer.status != http.StatusOK:
-		return nil, false, h.upstreamFault(w, q.r, q.path, answer)
+		return nil, false, h.upstreamFault(w, r, q.path, answer)
 	}
 	return answer.body.Bytes(), false, nil
 }

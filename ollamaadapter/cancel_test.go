@@ -1,6 +1,7 @@
 package ollamaadapter_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
@@ -171,6 +172,40 @@ func TestAQuestionAboutModelsIsCancelled(t *testing.T) {
 				t.Errorf("%s: %s", resp.Status, body)
 			}
 			if end := g.ended(t); end.Reason != record.Cancelled {
+				t.Errorf("reason %q", end.Reason)
+			}
+		})
+	}
+}
+
+// Nor is it the client's doing if the process ends, or Ollama says nothing at all.
+func TestAQuestionAboutModelsEndsHere(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		adapter ollamaadapter.Handler
+		end     func() // while Ollama is silent
+		status  int
+		says    string
+		reason  string
+	}{
+		{"with the process", ollamaadapter.Handler{}, ollamaadapter.Stop, http.StatusServiceUnavailable, "this server is shutting down", record.ShuttingDown},
+		{"at first_byte_timeout", ollamaadapter.Handler{FirstByteTimeout: lasting(brief)}, func() {}, http.StatusGatewayTimeout, "took too long", record.UpstreamStalled},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			address, asked := silent(t)
+			test.adapter.Native = true
+			g := inFront(t, test.adapter, address)
+			go func() {
+				<-asked
+				test.end()
+			}()
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			resp := g.do(t, ctx, http.MethodGet, "/api/ps", "")
+			if body := read(t, resp); resp.StatusCode != test.status || !strings.Contains(body, test.says) {
+				t.Errorf("%s: %s", resp.Status, body)
+			}
+			if end := g.ended(t); end.Reason != test.reason {
 				t.Errorf("reason %q", end.Reason)
 			}
 		})

@@ -15,14 +15,15 @@ type blameless struct{ error }
 func (b blameless) Unwrap() error      { return b.error }
 func (blameless) Is(target error) bool { return target == context.Canceled }
 
-// withPlainCause is the request with a context that tells of a client that has left as
-// HTTP/1 and 2 do. The server of HTTP/3 (quic-go) ends it with the error of the connection,
-// which reverse_proxy would take for one of the upstream's.
+// withPlainCause is the request with a context that ends, whatever the reason, as it does in
+// HTTP/1 and 2 when the client leaves. The server of HTTP/3 (quic-go) ends it with the error
+// of the connection, and a time-out with one of its own: reverse_proxy would take them for
+// the upstream's.
 func withPlainCause(r *http.Request) (_ *http.Request, done func()) {
-	client := r.Context()
-	ctx, cancel := context.WithCancelCause(context.WithoutCancel(client))
-	unheed := context.AfterFunc(client, func() {
-		if record.WasCancelled(client) {
+	outer := r.Context()
+	ctx, cancel := context.WithCancelCause(context.WithoutCancel(outer))
+	unheed := context.AfterFunc(outer, func() {
+		if record.WasCancelled(outer) {
 			cancel(record.ErrCancelled)
 		} else {
 			cancel(context.Canceled)

@@ -50,6 +50,7 @@ type delivery struct {
 	begun bool
 	last  time.Time // something was sent
 	over  bool
+	bad   bool  // the upstream's answer is none, or tells of an error
 	err   error // from writing to the client
 }
 
@@ -103,6 +104,7 @@ func (d *delivery) take(piece []byte) (moved, done bool, err error) {
 	}
 	lines := d.answer.Lines()
 	out, err := d.answer.Write(piece)
+	d.bad = err != nil
 	d.record.ShowTokens(d.answer.Summary().CompletionTokens)
 	if err = errors.Join(d.sendContent(out), err); err == nil && d.answer.Stopped() {
 		err = errStopped
@@ -117,13 +119,14 @@ var errStopped = errors.New("the answer is complete")
 type standing struct {
 	lost bool // the client cannot be written to
 	done bool // the choice is complete
+	bad  bool // it has failed; closing it tells how
 	said bool // the model has said something
 }
 
 func (d *delivery) standing() standing {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return standing{d.err != nil, d.answer.ChoiceDone(), d.answer.Summary().CompletionTokens > 0}
+	return standing{d.err != nil, d.answer.ChoiceDone(), d.bad, d.answer.Summary().CompletionTokens > 0}
 }
 
 // closeChoice says that the upstream's answer has ended.

@@ -69,7 +69,7 @@ func (h *Handler) choice(d *delivery, r *http.Request, next caddyhttp.Handler, e
 		// all of it is sent; SDKs leave at [DONE], be it before Ollama's own end
 	case standing.lost, cause == context.Canceled: // and no reason that only passes for it
 		return true, d.leave(r)
-	case standing.done:
+	case standing.done, standing.bad: // whatever has become of the upstream since
 	case cause == errTooLong && standing.said:
 		return true, d.cutOff(r)
 	default:
@@ -114,6 +114,9 @@ func (h *Handler) trouble(d *delivery, r *http.Request, next caddyhttp.Handler, 
 // ask puts one request to the upstream and delivers what it answers.
 func (h *Handler) ask(d *delivery, watch *watch, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, i int) *upstreamAnswer {
 	upstream := newUpstreamAnswer()
+	if watch.ctx.Err() != nil {
+		return upstream // nobody has had the time to answer, and none is to blame
+	}
 	out, err := h.upstreamJSON(r, exchange.Path, exchange.Requests[i])
 	if err != nil {
 		upstream.err = err

@@ -62,15 +62,17 @@ func TestAFaultAfterAHeartbeatIsToldInTheStream(t *testing.T) {
 
 func TestAnAnswerOfNothingButHeartbeatsIsATimeout(t *testing.T) {
 	inEachForm(t, "max_duration", streamed, func(t *testing.T, f form, version string) {
-		g, server := startOver(t, version, ollamaadapter.Handler{MaxDuration: *lasting(brief), Heartbeat: lasting(often)}, answers(endless(f)))
-		l := g.ask(t, f)
-		want := trouble{ollamatest.Stall, 0}.wanted(f)
-		want.status = http.StatusOK
-		want.check(t, g, l)
-		if l.beats == 0 {
-			t.Error("there was no heartbeat")
-		}
-		stopped(t, server, 1, 1)
+		stoppedInTime(t, func(limit time.Duration) *ollamatest.Server {
+			g, server := startOver(t, version, ollamaadapter.Handler{MaxDuration: *lasting(limit), Heartbeat: lasting(often)}, answers(endless(f)))
+			l := g.ask(t, f)
+			want := trouble{ollamatest.Stall, 0}.wanted(f)
+			want.status = http.StatusOK
+			want.check(t, g, l)
+			if l.beats == 0 {
+				t.Error("there was no heartbeat")
+			}
+			return server
+		})
 	})
 }
 

@@ -27,9 +27,10 @@ type loads struct {
 // load is one load that is going on.
 type load struct {
 	waiting int
-	cancel  context.CancelFunc
+	cancel  context.CancelCauseFunc
 	over    chan struct{}   // closed when it is
 	ended   bool            // it is
+	stalled bool            // for one who waited
 	refusal *upstreamAnswer // if Ollama cannot load the model
 }
 
@@ -55,7 +56,12 @@ func (h *Handler) awaitLoad(r *http.Request, next caddyhttp.Handler, exchange *t
 	if l == nil {
 		return nil
 	}
-	defer h.loads.leave(key, l)
+	defer func() {
+		cause := context.Cause(r.Context())
+		if givenUp := h.loads.leave(key, l, cause); givenUp && cause == translate.ErrStalled {
+			<-l.over // the record is to tell of the upstream that was asked
+		}
+	}()
 	began := time.Now()
 	defer func() { record.From(r.Context()).LoadDuration += time.Since(began) }()
 	select {
@@ -89,7 +95,7 @@ func (l *loads) join(key string, next caddyhttp.Handler, ask func(context.Contex
 	}
 	one := l.running[key]
 	if one == nil {
-		ctx, cancel := context.WithCancel(context.Background())
+		ctx, cancel := context.WithCancelCause(context.Background())
 		one = &load{cancel: cancel, over: make(chan struct{})}
 		if l.running == nil {
 			l.running = make(map[string]*load)
@@ -101,28 +107,40 @@ func (l *loads) join(key string, next caddyhttp.Handler, ask func(context.Contex
 	return one
 }
 
-// leave ends somebody's waiting for a load. Nobody else will need it then, if he
-// was the last; so it is given up, unless it is over.
-func (l *loads) leave(key string, one *load) {
+// leave ends somebody's waiting for a load, unless it is over. Nobody else will need it
+// then, if he was the last; so it is given up for the same reason. One that has stalled for
+// him may still come for those that wait, but is none to begin to wait for.
+func (l *loads) leave(key string, one *load, reason error) (givenUp bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if one.waiting--; one.waiting > 0 || one.ended {
-		return
+	one.waiting--
+	if one.ended {
+		return false
 	}
-	one.cancel()
-	if l.running[key] == one {
+	if reason == translate.ErrStalled {
+		one.stalled = true
+	}
+	if (one.waiting == 0 || one.stalled) && l.running[key] == one {
 		delete(l.running, key)
 	}
+	if one.waiting > 0 {
+		return false
+	}
+	if one.stalled {
+		reason = translate.ErrStalled // for all that it has been silent
+	}
+	one.cancel(reason)
+	return true
 }
 
 // run asks Ollama to load a model.
 func (l *loads) run(key string, one *load, next caddyhttp.Handler, q question) {
-	defer one.cancel()
+	defer one.cancel(nil)
 	began := time.Now()
 	upstream := newUpstreamAnswer()
 	upstream.deliver = func([]byte) error { // the first byte tells enough
 		if l.end(key, one, upstream, began) {
-			time.AfterFunc(lingering, one.cancel)
+			time.AfterFunc(lingering, func() { one.cancel(nil) })
 		}
 		return nil
 	}

@@ -1,11 +1,13 @@
 package ollamaadapter_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
@@ -319,4 +321,76 @@ func TestHeartbeatsWhileTheModelLoads(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A load that is silent for first_byte_timeout is the failure of the Ollama that was to load
+// the model, and not of one that is asked for the first time when the time is over.
+func TestALoadThatStallsIsTheFailureOfItsOwnOllama(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		loads := make(chan string, 2)
+		stuck := func(address string) http.Handler { return silentAt("/api/chat", func() { loads <- address }) }
+		b := inBubble(t, ollamaadapter.Handler{}, leavingOut("round_robin", "a:11434", "b:11434"), map[string]http.Handler{
+			"a:11434": stuck("a:11434"), "b:11434": stuck("b:11434"),
+		})
+		status, rec := b.post(t.Context(), saying(""))
+		if status != http.StatusGatewayTimeout || rec.Reason != record.UpstreamStalled {
+			t.Errorf("the answer is %d, the reason %q", status, rec.Reason)
+		}
+		first := <-loads
+		if want := (record.UpstreamTurn{Address: first}); len(rec.UpstreamTurns) != 1 || rec.UpstreamTurns[0] != want {
+			t.Errorf("%s was to load the model; %v turned", first, rec.UpstreamTurns)
+		}
+		if b.post(t.Context(), saying("")); len(loads) == 0 || <-loads == first {
+			t.Error("the other one is not asked next")
+		}
+	})
+}
+
+// A load that has stalled for one is nothing to begin to wait for: the next request has the
+// model loaded anew, maybe by another Ollama. Who waits for it already may wait on,
+// but whatever he leaves for, it has stalled.
+func TestNobodyElseWaitsForALoadThatHasStalled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		loads := make(chan string, 9)
+		stuck := func(address string) http.Handler { return silentAt("/api/chat", func() { loads <- address }) }
+		b := inBubble(t, ollamaadapter.Handler{}, leavingOut("round_robin", "a:11434", "b:11434"), map[string]http.Handler{
+			"a:11434": stuck("a:11434"), "b:11434": stuck("b:11434"),
+		})
+		ask := func() (leave func(), reason <-chan string) {
+			ctx, leave := context.WithCancel(t.Context())
+			ended := make(chan string, 1)
+			go func() {
+				_, rec := b.post(ctx, saying(""))
+				ended <- rec.Reason
+			}()
+			synctest.Wait()
+			return leave, ended
+		}
+		_, early := ask()
+		time.Sleep(time.Minute)
+		leave, late := ask()
+		if reason := <-early; reason != record.UpstreamStalled || len(loads) != 1 {
+			t.Fatalf("the first ends with %q after %d loads", reason, len(loads))
+		}
+		stalled := <-loads
+		leaveOther, _ := ask()
+		if len(loads) != 1 {
+			t.Fatalf("the next has it loaded %d times", len(loads))
+		}
+		<-loads
+		leave()
+		if reason := <-late; reason != record.ClientGone {
+			t.Errorf("the second ends with %q", reason)
+		}
+		leaveOther()
+		synctest.Wait()
+		for range 2 {
+			leave, _ := ask()
+			if len(loads) != 1 || <-loads == stalled {
+				t.Error("the one that has stalled is asked again")
+			}
+			leave()
+			synctest.Wait()
+		}
+	})
 }

@@ -34,12 +34,16 @@ func (u upstream) identity(prefix, asked string) translate.Identity {
 	}
 }
 
-// asking puts the catalogue's questions to the upstream, by way of the same
-// handler as every request.
+// asking puts the catalogue's questions to the upstream, by way of the same handler as every
+// request. That the catalogue waits no longer for an answer is nothing to leave out an
+// upstream for, which may be loading a model: one that is gone cannot be dialled, and one
+// that is stuck fails the requests themselves.
 func (h *Handler) asking(r *http.Request, next caddyhttp.Handler) catalog.Ask {
 	return func(ctx context.Context, method, path string, body []byte) ([]byte, error) {
+		r, done := withPlainCause(r.WithContext(ctx))
+		defer done()
 		answer := newUpstreamAnswer()
-		answer.receive(next, h.question(r.WithContext(ctx), method, path, body))
+		answer.receive(next, h.question(r, method, path, body))
 		if answer.err == nil && (answer.cut || answer.status != http.StatusOK) {
 			return nil, errors.New("the upstream did not answer " + path)
 		}

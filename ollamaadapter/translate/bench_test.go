@@ -1,7 +1,9 @@
 package translate_test
 
 import (
+	"encoding/base64"
 	"fmt"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -60,6 +62,18 @@ func BenchmarkChatRequest(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// An image is sent as it came: what it costs is to be read and checked.
+func BenchmarkImage(b *testing.B) {
+	pixels := make([]byte, 3<<20)
+	_, _ = rand.NewChaCha8([32]byte{}).Read(pixels)
+	body := []byte(talk(`{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,` + base64.StdEncoding.EncodeToString(pixels) + `"}}]}`))
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		translated(b, body)
 	}
 }
 

@@ -14,6 +14,9 @@ func IsPlainEnd(line []byte) bool {
 	return ok && p.end() != nil
 }
 
+// IsBase64 is isBase64.
+func IsBase64(text string) bool { return isBase64(text) }
+
 // Encoded is what Encode returns, in one piece.
 func Encoded(native any) ([]byte, error) {
 	pieces, err := Encode(native)

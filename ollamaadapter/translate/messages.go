@@ -2,7 +2,6 @@ package translate
 
 import (
 	"cmp"
-	"encoding/base64"
 	"strings"
 	"unicode"
 
@@ -127,7 +126,7 @@ func image(url string) (string, error) {
 	if !found {
 		return "", invalid("messages", "images must be data URLs of png, jpeg, webp or gif in base64; other URLs are not fetched")
 	}
-	if _, err := base64.StdEncoding.DecodeString(data); err != nil {
+	if !isBase64(data) {
 		return "", invalid("messages", "the image is not valid base64")
 	}
 	return data, nil
@@ -138,7 +137,7 @@ func audio(data, format, at string) (string, error) {
 	if format != "wav" && format != "mp3" {
 		return "", invalid(at+".input_audio.format", "must be wav or mp3")
 	}
-	if _, err := base64.StdEncoding.DecodeString(data); err != nil || data == "" {
+	if !isBase64(data) || data == "" {
 		return "", invalid(at+".input_audio.data", "is not valid base64")
 	}
 	return data, nil
