@@ -12,9 +12,18 @@ import (
 // one machine that nobody has configured. A test keeps the two alike.
 var caddyfileTemplate = template.Must(template.New("Caddyfile").Parse(`# The gateway as "caddy ollama-gateway" runs it. caddyfile-examples/gateway.Caddyfile
 # explains each line.
+{{- range .Notes}}
+# {{.}}
+{{- end}}
 {
-	admin off # delete this line to change the configuration with "caddy reload"
+{{- if .AdminSocket}}
+	# "caddy ip-throttle" and "caddy reload" talk to this socket; only its owner can.
+	admin "unix/{{.AdminSocket}}|0600"
+{{- else}}
+	admin off # the state folder's path is too long for a socket
+{{- end}}
 	persist_config off
+	storage file_system "{{.StateDir}}/storage"
 	servers {
 		listener_wrappers {
 			await_requests
@@ -42,7 +51,8 @@ var caddyfileTemplate = template.Must(template.New("Caddyfile").Parse(`# The gat
 		format ecs
 	}
 	log default {
-		exclude http.handlers.audit_log
+		# at each start, "admin" warns of a socket as of an open interface, which it is not
+		exclude http.handlers.audit_log admin
 		level WARN
 	}
 }
@@ -72,9 +82,13 @@ https://:{{.Port}} {
 			secret "{file.{{.Files.Secret}}}"
 			max_lifetime 5m
 		}
-		ollama_adapter{{if .Model}} {
+		ollama_adapter {
+{{- if .Model}}
 			default_model "{{.Model}}"
-		}{{end}}
+{{- else}}
+			# default_model <the model for requests that name none>
+{{- end}}
+		}
 		reverse_proxy {{.Upstream.Address}}
 	}
 	handle_errors {
@@ -86,9 +100,9 @@ https://:{{.Port}} {
 // check refuses what cannot stand in the Caddyfile.
 func (s *setup) check() error {
 	for what, text := range map[string]string{"--state-dir": s.StateDir, "--model": s.Model} {
-		// what would end a quoted word or begin a placeholder
-		if strings.ContainsAny(text, "\"{}`\n\r") {
-			return fmt.Errorf("%s %q: quotes, braces and line breaks cannot stand in a Caddyfile; choose another", what, text)
+		// what would end a quoted word, begin a placeholder, or end a socket's path
+		if strings.ContainsAny(text, "\"{}`|\n\r") {
+			return fmt.Errorf("%s %q: quotes, braces, bars and line breaks cannot stand in a Caddyfile; choose another", what, text)
 		}
 	}
 	return nil
@@ -104,6 +118,20 @@ func (s *setup) caddyfile() (string, error) {
 		return "", err
 	}
 	return b.String(), nil
+}
+
+// Notes are what the reader of the Caddyfile must put right, if anything.
+func (s *setup) Notes() []string {
+	if s.Upstream.Version == "" {
+		return []string{
+			"No Ollama answered at " + s.Upstream.Address + " when this was written: put the address of",
+			"yours into reverse_proxy, and the name of one of its models into default_model.",
+		}
+	}
+	if s.Lack != "" {
+		return []string{"The default model when this was written: " + s.modelLine() + "."}
+	}
+	return nil
 }
 
 // splitListen reads the address to listen on: `:port` or `host:port`.

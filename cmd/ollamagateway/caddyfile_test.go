@@ -21,7 +21,7 @@ import (
 func testSetup() *setup {
 	return &setup{
 		Listen: ":18789", Port: "18789", StateDir: "/state", Model: "qwen3:0.6b",
-		Upstream: upstream{Address: "127.0.0.1:11434"},
+		Upstream: upstream{Address: "127.0.0.1:11434", Version: "0.17.4"},
 		Files:    files{CACert: "/state/ca.crt", ServerCert: "/state/server.crt", ServerKey: "/state/server.key", Secret: "/state/jwt.key"},
 	}
 }
@@ -105,6 +105,7 @@ func TestCaddyfileRefusesWhatWouldBreakItsQuotes(t *testing.T) {
 		"a placeholder in the model's name":  func(s *setup) { s.Model = "{env.HOME}" },
 		"a line break in the state folder":   func(s *setup) { s.StateDir = "/a\nadmin :2019" },
 		"a brace in the state folder's path": func(s *setup) { s.StateDir = "/a{b" },
+		"a bar, which ends a socket's path":  func(s *setup) { s.StateDir = "/a|b" },
 	}
 	for name, spoil := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -112,6 +113,72 @@ func TestCaddyfileRefusesWhatWouldBreakItsQuotes(t *testing.T) {
 			spoil(s)
 			if caddyfile, err := s.caddyfile(); err == nil {
 				t.Errorf("accepted:\n%s", caddyfile)
+			}
+		})
+	}
+}
+
+// The state folder is all that there is of a gateway: its blocks are there too, and its
+// admin API, which lifts them and which only its owner reaches.
+func TestCaddyfileKeepsToTheStateFolder(t *testing.T) {
+	long := "/" + strings.Repeat("x", 120)
+	cases := []struct{ name, stateDir, admin string }{
+		{"a folder", "/state", "unix//state/admin.sock|0600"},
+		{"a folder with a space", "/my state", "unix//my state/admin.sock|0600"},
+		{"a folder with too long a path for a socket has no admin API", long, ""},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := testSetup()
+			s.StateDir = c.stateDir
+			caddyfile, err := s.caddyfile()
+			if err != nil {
+				t.Fatal(err)
+			}
+			config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(caddyfile), nil)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, caddyfile)
+			}
+			var got struct {
+				Admin struct {
+					Listen   string
+					Disabled bool
+				}
+				Storage struct{ Module, Root string }
+			}
+			if err := json.Unmarshal(config, &got); err != nil {
+				t.Fatal(err)
+			}
+			if got.Admin.Listen != c.admin || got.Admin.Disabled != (c.admin == "") ||
+				got.Storage.Module != "file_system" || got.Storage.Root != c.stateDir+"/storage" {
+				t.Errorf("got %+v", got)
+			}
+		})
+	}
+}
+
+func TestCaddyfileSaysWhatToPutRight(t *testing.T) {
+	cases := []struct {
+		name  string
+		spoil func(*setup)
+		says  string // empty: nothing
+	}{
+		{"all is well", func(*setup) {}, ""},
+		{"no Ollama answered", func(s *setup) { s.Upstream.Version = ""; s.Model = "" }, "# No Ollama answered at 127.0.0.1:11434"},
+		{"there is no model", func(s *setup) { s.Model, s.Lack = "", "Ollama has no model" }, "# The default model when this was written: none: Ollama has no model."},
+		{"the model is not there", func(s *setup) { s.Lack = "Ollama does not have it" }, "qwen3:0.6b: Ollama does not have it."},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			s := testSetup()
+			c.spoil(s)
+			caddyfile, err := s.caddyfile()
+			if err != nil {
+				t.Fatal(err)
+			}
+			adapt(t, caddyfile)
+			if c.says == "" && strings.Contains(caddyfile, "when this was written") || !strings.Contains(caddyfile, c.says) {
+				t.Errorf("does not say %q:\n%s", c.says, caddyfile)
 			}
 		})
 	}

@@ -3,6 +3,7 @@
 package ollamagateway
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -36,14 +37,16 @@ line that works when pasted.
 Without --ollama it uses the Ollama at 127.0.0.1:11434 if one answers, and says
 so and answers from a built-in demo model if none does.
 
---print-config shows the Caddyfile that it runs, for you to take it from there.
+--print-config prints the Caddyfile that it runs, for you to take it from there. The
+demo model is not in it, which is this command's alone: where no Ollama answers, a
+comment says what to put in.
 `,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.Args = cobra.NoArgs
 			cmd.Flags().String("listen", ":18789", "Address to serve on")
 			cmd.Flags().String("ollama", "", "Address of Ollama (default http://127.0.0.1:11434, if one answers there)")
-			cmd.Flags().String("model", "", "Model for requests that name none (default the first that Ollama has)")
-			cmd.Flags().String("state-dir", "", "Folder for certificates, secret and audit log (default in Caddy's data folder)")
+			cmd.Flags().String("model", "", "Model for requests that name none (default the first of Ollama's that can answer a chat)")
+			cmd.Flags().String("state-dir", "", "Folder for certificates, secret, blocks and audit log (default in Caddy's data folder)")
 			cmd.Flags().Bool("print-config", false, "Print the Caddyfile and exit")
 			cmd.RunE = caddycmd.WrapCommandFuncForCobra(run)
 		},
@@ -55,45 +58,67 @@ func run(fs caddycmd.Flags) (int, error) {
 	if err != nil {
 		return caddy.ExitCodeFailedStartup, err
 	}
-	caddyfile, err := setup.caddyfile()
-	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
-	}
 	if fs.Bool("print-config") {
+		caddyfile, err := setup.caddyfile()
+		if err != nil {
+			return caddy.ExitCodeFailedStartup, err
+		}
 		fmt.Print(caddyfile)
 		return caddy.ExitCodeSuccess, nil
 	}
+	if err := setup.serve(); err != nil {
+		return caddy.ExitCodeFailedStartup, err
+	}
+	select {}
+}
 
+// serve starts the gateway and says how to use it.
+func (s *setup) serve() error {
+	signer, err := s.signer()
+	if err != nil {
+		return err
+	}
+	if err := s.checkAlone(); err != nil {
+		return err
+	}
+	if err := checkFree(s.Host, s.Port); err != nil {
+		return err
+	}
 	caddy.TrapSignals()
-	if setup.Upstream.Demo {
-		if setup.Upstream.Address, err = serveDemo(); err != nil {
-			return caddy.ExitCodeFailedStartup, err
-		}
-		if caddyfile, err = setup.caddyfile(); err != nil {
-			return caddy.ExitCodeFailedStartup, err
+	if s.Upstream.Demo {
+		s.Model = demoModel
+		if s.Upstream.Address, err = serveDemo(); err != nil {
+			return err
 		}
 	}
-	if err := checkFree(setup.Host, setup.Port); err != nil {
-		return caddy.ExitCodeFailedStartup, err
+	caddyfile, err := s.caddyfile()
+	if err != nil {
+		return err
 	}
 	if err := start(caddyfile); err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("starting on %s: %w", setup.Listen, err)
+		return fmt.Errorf("starting on %s (--listen) with the state folder %s (--state-dir): %w", s.Listen, s.StateDir, err)
 	}
-	secret, err := jwtauth.ReadSecret(setup.Files.Secret)
+	now := time.Now()
+	fresh, err := token.Issue(signer, token.Claims{"sub": "demo", "iat": now.Unix(), "exp": now.Add(tokenLifetime).Unix()})
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, err
+		return fmt.Errorf("making a token: %w", err)
+	}
+	fmt.Print(s.welcome(fresh, s.comesFrom()))
+	return nil
+}
+
+// signer is the key of tokens. If the secret is no good, its file is named here, before
+// Caddy would name a line of a Caddyfile that nobody has seen.
+func (s *setup) signer() (*key.Key, error) {
+	secret, err := jwtauth.ReadSecret(s.Files.Secret)
+	if err != nil {
+		return nil, err
 	}
 	k, err := key.Secret(secret, "HS256")
 	if err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("the secret in %s: %w", setup.Files.Secret, err)
+		return nil, fmt.Errorf("the secret in %s: %w; or delete the file, and a secret is made", s.Files.Secret, err)
 	}
-	now := time.Now()
-	fresh, err := token.Issue(k, token.Claims{"sub": "demo", "iat": now.Unix(), "exp": now.Add(tokenLifetime).Unix()})
-	if err != nil {
-		return caddy.ExitCodeFailedStartup, fmt.Errorf("making a token: %w", err)
-	}
-	fmt.Print(setup.welcome(fresh))
-	select {}
+	return k, nil
 }
 
 // tokenLifetime is the longest that the gateway accepts.
@@ -105,7 +130,8 @@ type setup struct {
 	Host     string // the host to bind to; empty: all
 	Port     string
 	StateDir string
-	Model    string
+	Model    string // for requests that name none; empty: there is none
+	Lack     string // why it will not answer, or there is none, as far as is known
 	Upstream upstream
 	Files    files
 }
@@ -133,8 +159,10 @@ func prepare(fs caddycmd.Flags) (*setup, error) {
 	if s.Upstream, err = findUpstream(fs.String("ollama")); err != nil {
 		return nil, err
 	}
-	if s.Model == "" {
-		s.Model = s.Upstream.FirstModel
+	if s.Upstream.Version != "" {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		defer cancel()
+		s.Model, s.Lack = chooseModel(ctx, s.Upstream.Address, s.Model)
 	}
 	return s, nil
 }

@@ -1,6 +1,7 @@
 package ollamagateway
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -21,10 +22,9 @@ const defaultOllama = "127.0.0.1:11434"
 
 // upstream is the Ollama behind the gateway.
 type upstream struct {
-	Address    string // host:port
-	Version    string // empty if it did not answer
-	FirstModel string // empty if it has none
-	Demo       bool   // none answered: the built-in model stands in
+	Address string // host:port
+	Version string // empty if it did not answer
+	Demo    bool   // none answered: the built-in model stands in
 }
 
 // findUpstream looks for the Ollama to use. One that the user has named is used
@@ -39,34 +39,32 @@ func findUpstream(named string) (upstream, error) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Second)
 	defer cancel()
-	u := upstream{Address: address}
-	var version struct{ Version string }
-	if err := getJSON(ctx, address, "/api/version", &version); err != nil || version.Version == "" {
-		if named == "" {
-			return upstream{Demo: true, Address: "127.0.0.1:11434", FirstModel: demoModel}, nil
-		}
-		return u, nil
+	var version ollama.Version
+	if err := ask(ctx, address, "/api/version", nil, &version); err != nil || version.Version == "" {
+		return upstream{Address: address, Demo: named == ""}, nil
 	}
-	u.Version = version.Version
-	var tags ollama.Tags
-	if err := getJSON(ctx, address, "/api/tags", &tags); err == nil && len(tags.Models) > 0 {
-		u.FirstModel = tags.Models[0].Name
-	}
-	return u, nil
+	return upstream{Address: address, Version: version.Version}, nil
 }
 
 // hostPort reads the address of an Ollama: a URL, or host and port.
 func hostPort(named string) (string, error) {
-	wrong := fmt.Errorf("--ollama %q: give an address such as http://127.0.0.1:11434 (https is not supported here)", named)
-	if !strings.Contains(named, "://") {
-		named = "http://" + named
+	wrong := func(why string) error {
+		return fmt.Errorf("--ollama %q: %s; give an address such as http://127.0.0.1:11434", named, why)
 	}
-	u, err := url.Parse(named)
-	if err != nil || u.Scheme != "http" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "" {
-		return "", wrong
+	text := named
+	if !strings.Contains(text, "://") {
+		text = "http://" + text
 	}
-	if strings.ContainsAny(u.Host, "\"{} \t") {
-		return "", wrong
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Hostname() == "" || strings.ContainsAny(u.Host, "\"{} \t"):
+		return "", wrong("this is no address")
+	case u.Scheme == "https":
+		return "", wrong("https is not supported here")
+	case u.Scheme != "http":
+		return "", wrong("only http is supported here")
+	case strings.Trim(u.Path, "/") != "":
+		return "", wrong("leave out the path, the gateway puts in its own")
 	}
 	port := u.Port()
 	if port == "" {
@@ -75,8 +73,17 @@ func hostPort(named string) (string, error) {
 	return net.JoinHostPort(u.Hostname(), port), nil
 }
 
-func getJSON(ctx context.Context, address, path string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+path, nil)
+// ask asks an Ollama: by POST with a question, by GET without.
+func ask(ctx context.Context, address, path string, question, into any) error {
+	method, body := http.MethodGet, []byte(nil)
+	if question != nil {
+		method = http.MethodPost
+		var err error
+		if body, err = json.Marshal(question); err != nil {
+			return err
+		}
+	}
+	req, err := http.NewRequestWithContext(ctx, method, "http://"+address+path, bytes.NewReader(body))
 	if err != nil {
 		return err
 	}

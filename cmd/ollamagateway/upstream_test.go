@@ -30,14 +30,29 @@ func TestHostPort(t *testing.T) {
 	}
 }
 
+func TestHostPortSaysWhatIsWrong(t *testing.T) {
+	cases := []struct{ name, named, says, not string }{
+		{"a path is at fault, not https", "http://host:11434/v1", "path", "https is not"},
+		{"https is at fault", "https://host:11434", "https is not supported", "path"},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := hostPort(c.named)
+			if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), c.not) {
+				t.Errorf("hostPort(%q) says %v", c.named, err)
+			}
+		})
+	}
+}
+
 func TestFindUpstreamUsesTheOneThatIsNamed(t *testing.T) {
-	server := ollamatest.NewServer(ollamatest.Says("qwen3:0.6b", "hi"), ollamatest.Says("other", "hi"))
+	server := ollamatest.NewServer(ollamatest.Says("qwen3:0.6b", "hi"))
 	defer server.Close()
 	u, err := findUpstream(server.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (upstream{Address: server.Address(), Version: ollamatest.Version, FirstModel: "qwen3:0.6b"}); u != want {
+	if want := (upstream{Address: server.Address(), Version: ollamatest.Version}); u != want {
 		t.Errorf("found %+v, want %+v", u, want)
 	}
 }

@@ -9,8 +9,9 @@ import (
 	"strings"
 )
 
-// welcome says what is running and how to use it. fresh is a token.
-func (s *setup) welcome(fresh string) string {
+// welcome says what is running and how to use it. fresh is a token; from is the address
+// from which this machine's own clients come.
+func (s *setup) welcome(fresh, from string) string {
 	var b strings.Builder
 	url := "https://" + net.JoinHostPort(s.reachableHost(), s.Port)
 	fmt.Fprintf(&b, "\ncaddy-ollama gateway\n\n")
@@ -25,26 +26,46 @@ func (s *setup) welcome(fresh string) string {
 	default:
 		fmt.Fprintf(&b, "  upstream   Ollama %s at %s\n", s.Upstream.Version, s.Upstream.Address)
 	}
-	if s.Model == "" {
-		fmt.Fprintf(&b, "  model      none yet: Ollama has no model, get one with `ollama pull qwen3:0.6b`\n")
-	} else {
-		fmt.Fprintf(&b, "  model      %s\n", s.Model)
-	}
+	fmt.Fprintf(&b, "  model      %s\n", s.modelLine())
 	fmt.Fprintf(&b, "  state      %s\n", s.StateDir)
 	fmt.Fprintf(&b, "  audit log  %s\n", filepath.Join(s.StateDir, "audit.log"))
-	fmt.Fprintf(&b, "\nTry it (this token lives %s):\n\n%s\n", "5 minutes", s.curl(url, fresh))
-	fmt.Fprintf(&b, "\nThe next token:\n\n  %s jwt issue --secret-file %s --sub demo\n\n", program(), shellWord(s.Files.Secret))
+	if s.answers() {
+		fmt.Fprintf(&b, "\nTry it (this token lives %s):\n\n%s\n", "5 minutes", s.curl(url, fresh))
+	} else {
+		fmt.Fprintf(&b, "\nThere is nothing to try yet: see above, then start the gateway again for a request to paste.\n")
+	}
+	fmt.Fprintf(&b, "\nThe next token:\n\n  %s jwt issue --secret-file %s --sub demo\n", program(), shellWord(s.Files.Secret))
+	fmt.Fprintf(&b, "\nThree errors in a row (a token that has expired is one) block an address for ten minutes.\n")
+	if socket := s.AdminSocket(); socket != "" {
+		fmt.Fprintf(&b, "To lift that:\n\n  %s ip-throttle unblock %s --address %s\n\n", program(), from, shellWord("unix/"+socket))
+	} else {
+		fmt.Fprintf(&b, "There is no lifting that here: for a way to, give a --state-dir with a shorter path.\n\n")
+	}
 	return b.String()
+}
+
+// answers reports whether a chat will be answered, as far as is known.
+func (s *setup) answers() bool {
+	return s.Upstream.Demo || s.Upstream.Version != "" && s.Lack == ""
+}
+
+// modelLine is the model for requests that name none, and what is wrong with it.
+func (s *setup) modelLine() string {
+	switch {
+	case s.Model == "" && s.Lack == "":
+		return "none yet: it is chosen when the gateway starts and Ollama answers, or named with --model"
+	case s.Model == "":
+		return "none: " + s.Lack
+	case s.Lack != "":
+		return s.Model + ": " + s.Lack
+	}
+	return s.Model
 }
 
 // curl is a command that asks the model something.
 func (s *setup) curl(url, fresh string) string {
-	model := s.Model
-	if model == "" {
-		model = "qwen3:0.6b"
-	}
 	body, err := json.Marshal(map[string]any{
-		"model":    model,
+		"model":    s.Model,
 		"messages": []map[string]string{{"role": "user", "content": "Hello"}},
 	})
 	if err != nil {
