@@ -306,8 +306,6 @@ func TestWhileNoRecordCanBeWrittenNothingIsServed(t *testing.T) {
 			t.Cleanup(auditfile.SetDisk(disk.open))
 			path := newPath(t)
 			g := newGateway(t)
-			told := make(chan error, 10)
-			t.Cleanup(auditfile.Watch(func(_ string, trouble error) { told <- trouble }))
 			g.mustLoad(t, path, "on_failure "+test.onFailure)
 			if status := g.get(t, "/1"); status != 200 {
 				t.Errorf("status %d", status)
@@ -317,9 +315,7 @@ func TestWhileNoRecordCanBeWrittenNothingIsServed(t *testing.T) {
 			before := counter(t, failures)
 			disk.full.Store(true)
 			g.get(t, "/2") // it began when all was well
-			if err := <-told; !errors.Is(err, syscall.ENOSPC) {
-				t.Errorf("who watches is told %v", err)
-			}
+			waitFor(t, "trouble", func() bool { return errors.Is(auditfile.States()[0].Trouble, syscall.ENOSPC) })
 			for range 2 {
 				status, header, body := g.ask(t, "/3")
 				if status != test.status {
@@ -338,9 +334,7 @@ func TestWhileNoRecordCanBeWrittenNothingIsServed(t *testing.T) {
 				t.Errorf("%v failures are counted, want 3", n)
 			}
 			disk.full.Store(false)
-			if err := <-told; err != nil {
-				t.Errorf("who watches is told %v", err)
-			}
+			waitFor(t, "end of the trouble", func() bool { return auditfile.States()[0].Trouble == nil })
 			if status := g.get(t, "/4"); status != 200 {
 				t.Errorf("status %d when there is room again", status)
 			}

@@ -130,7 +130,7 @@ func (p *place) open(a *AuditFile) error {
 	if p.log.Load() != nil {
 		return nil
 	}
-	log, err := logfile.Open(logfile.Config{Path: p.path, Options: a.options, Logger: logger, Changed: p.tell, OpenFile: openFile})
+	log, err := logfile.Open(logfile.Config{Path: p.path, Options: a.options, Logger: logger, OpenFile: openFile})
 	if err == nil {
 		p.log.Store(log)
 		p.ship(a.Ship)
