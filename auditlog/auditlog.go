@@ -91,6 +91,9 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	h.files = auditfile.Of(ctx)
+	if err := h.files.Try(func(text string) { h.logger.Info("a trial of the format, no record", zap.String("trial", text)) }); err != nil {
+		return err
+	}
 	if err := counted.register(ctx.GetMetricsRegistry()); err != nil {
 		return err
 	}
@@ -133,7 +136,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	w.Header()["X-Request-Id"] = x.ids[1:2:2]
 	x.answer.ResponseWriter, x.answer.id = w, rec.RequestID
 
-	begun, refused := h.tellBegin(rec)
+	begun, refused := h.tellBegin(w.Header(), rec)
 	defer begun.End()
 	ctx, shown := board.Begin(record.NewContext(r.Context(), rec), rec, h.named)
 	r = r.WithContext(ctx)

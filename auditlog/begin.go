@@ -1,6 +1,7 @@
 package auditlog
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -8,12 +9,21 @@ import (
 
 	"github.com/gateway18789/caddy-ollama/auditlog/auditfile"
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
+
+// cannotServe is what a client is told: the model server is well, and the disk is none of
+// its business. The operator's log has the cause.
+var cannotServe = &openai.Error{
+	Message: "the gateway cannot serve requests at the moment; see Retry-After",
+	Type:    openai.TypeServer,
+	Code:    "gateway_unavailable",
+}
 
 // tellBegin tells the audit files of this configuration, if there are any, that a request
 // has begun, so that it leaves a record even if the process dies. An error is the
 // request's answer.
-func (h *Handler) tellBegin(rec *record.Record) (auditfile.Begun, error) {
+func (h *Handler) tellBegin(header http.Header, rec *record.Record) (auditfile.Begun, error) {
 	begun, err := h.files.Begin(auditfile.Request{
 		Start:         rec.Start,
 		RequestID:     rec.RequestID,
@@ -26,6 +36,6 @@ func (h *Handler) tellBegin(rec *record.Record) (auditfile.Begun, error) {
 		return begun, nil
 	}
 	rec.Explain(record.AuditFailure)
-	// The operator has been told; the client learns nothing of the disk.
-	return begun, caddyhttp.Error(http.StatusServiceUnavailable, fmt.Errorf("no audit record can be written: %w", err))
+	header.Set("Retry-After", "5") // the log is tried each second; who must mend it takes longer
+	return begun, caddyhttp.Error(http.StatusServiceUnavailable, errors.Join(cannotServe, fmt.Errorf("no audit record can be written: %w", err)))
 }

@@ -25,7 +25,7 @@ func init() {
 
 // Exit codes of `caddy audit`.
 const (
-	exitFault      = 1 // the log is not as it was written, or has lines that are no records
+	exitFault      = 1 // the log is not as it was written, has lines that are no records, or not what is searched
 	exitUnreadable = 2 // a file cannot be read, or the command is wrong
 )
 

@@ -17,6 +17,20 @@ func TestTraceOfALogAsTheGatewayLeavesIt(t *testing.T) {
 	expectRun(t, stdout, stderr, code, 2, "--conversation is missing")
 }
 
+// An id that is mistyped is no conversation without requests.
+func TestTraceOfAConversationThatIsNotThere(t *testing.T) {
+	g := newGatewayLog(t)
+	for _, args := range [][]string{{"trace"}, {"trace", "--json"}} {
+		stdout, stderr, code := auditRun(t, append(append(args, "--conversation", "nope"), g.all()...)...)
+		expectRun(t, stdout, stderr, code, 1)
+		if !strings.Contains(stderr, `no request of the conversation "nope" is in these files`) {
+			t.Errorf("%v: stderr is %s", args, stderr)
+		}
+	}
+	stdout, stderr, code := auditRun(t, "trace", "--conversation", "nope", g.path+"x")
+	expectRun(t, stdout, stderr, code, 2, "audit.logx: no such file")
+}
+
 func TestStatsOfALogAsTheGatewayLeavesIt(t *testing.T) {
 	g := newGatewayLog(t)
 	stdout, stderr, code := auditRun(t, append([]string{"stats"}, g.all()...)...)

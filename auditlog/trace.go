@@ -2,6 +2,7 @@ package auditlog
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -19,7 +20,7 @@ Lists all requests of a conversation in the order in which they came, and what t
 come to. The conversation is what X-Conversation-Id says, or gen_ai.conversation.id in
 the audit log. The files may be compressed.
 
-The exit code is 0, also if there is no such conversation; 1 if there are lines that are
+The exit code is 0; 1 if there is no such conversation, or if there are lines that are
 no records, which are named and left out; 2 if a file cannot be read.`,
 	}
 	cmd.Flags().StringVar(&conversation, "conversation", "", "The id of the conversation")
@@ -30,6 +31,9 @@ no records, which are named and left out; 2 if a file cannot be read.`,
 		}
 		story := trace.New(conversation)
 		err := readEntries(cmd.ErrOrStderr(), args, story.Add)
+		if err == nil && len(story.Requests) == 0 {
+			err = fault{fmt.Errorf("no request of the conversation %q is in these files", conversation)}
+		}
 		story.Sort()
 		write := story.WriteTable
 		if asJSON {

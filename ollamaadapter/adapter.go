@@ -3,21 +3,15 @@ package ollamaadapter
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net/http"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/catalog"
-	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollama"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
-	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
 func init() {
@@ -189,70 +183,6 @@ func seconds(d *caddy.Duration) *float64 {
 	return &s
 }
 
-// reasoningFields are the values of `reasoning`.
-var reasoningFields = map[string]translate.ReasoningFields{
-	"both":              translate.ReasoningBoth,
-	"reasoning_content": translate.ReasoningContentOnly,
-	"reasoning":         translate.ReasoningOnly,
-	"hide":              translate.ReasoningHidden,
-}
-
-// Validate checks the options.
-func (h *Handler) Validate() error {
-	if err := h.checkUpstream(); err != nil {
-		return err
-	}
-	if h.SystemRole != "native" && h.SystemRole != "merge" {
-		return fmt.Errorf("system_role %q: it must be native or merge", h.SystemRole)
-	}
-	if h.ContextOverflow != "error" && h.ContextOverflow != "truncate" {
-		return fmt.Errorf("context_overflow %q: it must be error or truncate", h.ContextOverflow)
-	}
-	if _, known := reasoningFields[h.Reasoning]; !known {
-		return fmt.Errorf("reasoning %q: it must be both, reasoning_content, reasoning or hide", h.Reasoning)
-	}
-	if h.MaxBody < 0 {
-		return fmt.Errorf("max_body %d: it must be positive", h.MaxBody)
-	}
-	for name, duration := range map[string]caddy.Duration{
-		"heartbeat": *h.Heartbeat, "first_byte_timeout": *h.FirstByteTimeout, "stall_timeout": *h.StallTimeout, "max_duration": h.MaxDuration,
-	} {
-		if d := time.Duration(duration); d != 0 && d < 10*time.Millisecond {
-			return fmt.Errorf("%s %v: it must be at least 10ms, or 0 to switch it off", name, d)
-		}
-	}
-	if err := checkOptions(h.Defaults, h.Limits); err != nil {
-		return err
-	}
-	for _, m := range h.PerModel {
-		if err := checkOptions(m.Defaults, m.Limits); err != nil {
-			return fmt.Errorf("model %s: %w", m.Glob, err)
-		}
-	}
-	return nil
-}
-
-func checkOptions(defaults map[string]any, limits map[string]float64) error {
-	for name, value := range defaults {
-		text, err := json.Marshal(value) // strings get quotes, which no option has
-		if err != nil {
-			return fmt.Errorf("defaults: %s: %w", name, err)
-		}
-		if _, err := ollama.ParseOption(name, string(text)); err != nil {
-			return fmt.Errorf("defaults: %w", err)
-		}
-	}
-	for name, limit := range limits {
-		if _, err := ollama.ParseOption(name, "1"); err != nil {
-			return fmt.Errorf("limits: %w", err)
-		}
-		if limit <= 0 {
-			return fmt.Errorf("limits: %s %v must be positive", name, limit)
-		}
-	}
-	return nil
-}
-
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) (err error) {
 	serve, err := h.endpoint(w, r)
 	if err != nil {
@@ -271,49 +201,6 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		defer done()
 	}
 	return serve(w, r, next)
-}
-
-// modelNotFound is the one answer for a model that is not there or not allowed.
-func modelNotFound(r *http.Request) error {
-	record.From(r.Context()).Explain(record.ModelNotFound)
-	return caddyhttp.Error(http.StatusNotFound, translate.ModelNotFound())
-}
-
-// refused is the answer to a request that is wrong in itself.
-func refused(err error) error { return caddyhttp.Error(http.StatusBadRequest, err) }
-
-// modelCall notes in the audit record that a request asks something of a model.
-func (h *Handler) modelCall(r *http.Request, operation string) *record.Record {
-	rec := record.From(r.Context())
-	rec.Operation, rec.Provider = operation, h.provider()
-	return rec
-}
-
-// note puts what an answer came to into the audit record.
-func note(r *http.Request, s translate.Summary) {
-	rec := record.From(r.Context())
-	rec.ResponseModel = s.Model
-	rec.FinishReasons = s.FinishReasons
-	rec.LoadDuration += time.Duration(s.Loading) // besides what it waited before
-	rec.PromptDuration = time.Duration(s.Reading)
-	rec.GenerationDuration = time.Duration(s.Writing)
-	if s.Counted || s.CompletionTokens > 0 {
-		rec.Usage = &record.Usage{
-			InputTokens:  s.PromptTokens,
-			OutputTokens: s.CompletionTokens,
-			Estimated:    !s.Counted,
-		}
-	}
-}
-
-func writeJSON(w http.ResponseWriter, v any) error {
-	data, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
-	if err != nil {
-		return caddyhttp.Error(http.StatusInternalServerError, errors.New("encoding the answer failed"))
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_, err = w.Write(data)
-	return err
 }
 
 // Interface guards

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/jwtauth/permit"
@@ -83,4 +84,14 @@ func unreachable(r *http.Request, err error) error {
 	}
 	record.From(r.Context()).Explain(record.UpstreamError)
 	return caddyhttp.Error(http.StatusBadGateway, errors.Join(openai.ErrorOf(http.StatusBadGateway), err))
+}
+
+func writeJSON(w http.ResponseWriter, v any) error {
+	data, err := json.Marshal(v, jsontext.AllowInvalidUTF8(true))
+	if err != nil {
+		return caddyhttp.Error(http.StatusInternalServerError, errors.New("encoding the answer failed"))
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, err = w.Write(data)
+	return err
 }

@@ -28,6 +28,9 @@ func init() {
 //		format  json
 //	}
 //
+// Another format than json or ecs is refused at load, if an audit_log writes into the log:
+// it has Caddy log a line then, which the file drops.
+//
 // Every line has a number without gaps, `event.sequence`, which takes the place of the
 // process's own count, and a hash, `event.hash`, over itself and the line before. Both
 // go on over rotation, reload and restart. How far the log has come is in the file
@@ -83,6 +86,7 @@ type AuditFile struct {
 	place         *place
 	options       logfile.Options
 	configuration <-chan struct{} // what all modules of one configuration share
+	tried         bool            // see Files.Try
 }
 
 // CaddyModule returns the Caddy module information.
@@ -109,7 +113,9 @@ func (a *AuditFile) Provision(ctx caddy.Context) (err error) {
 	if err := a.compile(); err != nil {
 		return fmt.Errorf("audit_file: %w", err)
 	}
+	a.configuration = ctx.Done()
 	if onlyValidating() {
+		a.enlist()
 		return nil
 	}
 	if a.options.SignKey, err = signKey(a.SignKey); err != nil {
@@ -123,7 +129,6 @@ func (a *AuditFile) Provision(ctx caddy.Context) (err error) {
 			return err
 		}
 	}
-	a.configuration = ctx.Done()
 	if err := a.join(); err != nil {
 		return fmt.Errorf("audit_file %s: %w", a.Filename, err)
 	}
@@ -224,18 +229,25 @@ func (a *AuditFile) WriterKey() string {
 // Cleanup's.
 func (a *AuditFile) OpenWriter() (io.WriteCloser, error) {
 	if a.place == nil {
-		return discard{io.Discard}, nil // see onlyValidating
+		return unwritten(a.Filename), nil // see onlyValidating
 	}
 	return a.place, nil
 }
 
-type discard struct{ io.Writer }
+// unwritten is a file that is not written, for its configuration is only validated.
+type unwritten string
 
-func (discard) Close() error { return nil }
+func (u unwritten) Write(line []byte) (int, error) {
+	isTrial(string(u), line)
+	return len(line), nil
+}
+
+func (unwritten) Close() error { return nil }
 
 // Cleanup lets go of the log. It is closed when nobody needs it any more: neither another
 // configuration nor a request that has begun.
 func (a *AuditFile) Cleanup() error {
+	a.strike()
 	if a.place == nil {
 		return nil
 	}

@@ -2,6 +2,7 @@ package auditfile_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,6 +24,8 @@ import (
 	_ "github.com/gateway18789/caddy-ollama/auditlog"
 	"github.com/gateway18789/caddy-ollama/auditlog/auditfile"
 	"github.com/gateway18789/caddy-ollama/auditlog/auditfile/logfile"
+	_ "github.com/gateway18789/caddy-ollama/auditlog/ecs"
+	_ "github.com/gateway18789/caddy-ollama/ollamaadapter" // for openai_error
 )
 
 // gateway is a Caddy in this process, in front of an upstream whose answers to /slow
@@ -31,6 +34,7 @@ type gateway struct {
 	address  string
 	storage  string
 	format   string
+	others   string // logs besides the audit log
 	upstream string
 	release  chan struct{}
 	arrived  chan struct{}
@@ -71,6 +75,31 @@ func newGateway(t *testing.T) *gateway {
 
 // load loads a configuration whose audit file has these options.
 func (g *gateway) load(path, options, more string) error {
+	adapted, err := g.adapt(path, options, more)
+	if err != nil {
+		return err
+	}
+	return caddy.Load(adapted, true)
+}
+
+// validate does what `caddy validate` does.
+func (g *gateway) validate(t *testing.T, path string) error {
+	t.Helper()
+	adapted, err := g.adapt(path, "", "")
+	if err != nil {
+		return err
+	}
+	arguments := os.Args
+	defer func() { os.Args = arguments }()
+	os.Args = []string{"caddy", "validate"}
+	var config *caddy.Config
+	if err := json.Unmarshal(adapted, &config); err != nil {
+		t.Fatal(err)
+	}
+	return caddy.Validate(config)
+}
+
+func (g *gateway) adapt(path, options, more string) ([]byte, error) {
 	text := fmt.Sprintf(`{
 		admin off
 		persist_config off
@@ -86,6 +115,7 @@ func (g *gateway) load(path, options, more string) error {
 			}
 			format %s
 		}
+		%s
 		events {
 			on audit_log.failure ear
 		}
@@ -96,12 +126,12 @@ func (g *gateway) load(path, options, more string) error {
 			%s
 			reverse_proxy %s
 		}
-	}`, g.storage, path, options, g.format, g.address, more, g.upstream)
+		handle_errors {
+			openai_error
+		}
+	}`, g.storage, path, options, g.format, g.others, g.address, more, g.upstream)
 	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": "Caddyfile"})
-	if err != nil {
-		return err
-	}
-	return caddy.Load(adapted, true)
+	return adapted, err
 }
 
 func (g *gateway) mustLoad(t *testing.T, path, options string) {
@@ -113,6 +143,12 @@ func (g *gateway) mustLoad(t *testing.T, path, options string) {
 
 func (g *gateway) get(t *testing.T, path string) int {
 	t.Helper()
+	status, _, _ := g.ask(t, path)
+	return status
+}
+
+func (g *gateway) ask(t *testing.T, path string) (status int, header http.Header, body string) {
+	t.Helper()
 	response, err := g.client.Get("http://" + g.address + path)
 	if errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) {
 		// Caddy drops what it has accepted but not yet read from when it reloads: such a
@@ -121,11 +157,11 @@ func (g *gateway) get(t *testing.T, path string) int {
 	}
 	if err != nil {
 		t.Error(err)
-		return 0
+		return 0, nil, ""
 	}
 	defer response.Body.Close()
-	_, _ = io.Copy(io.Discard, response.Body)
-	return response.StatusCode
+	text, _ := io.ReadAll(response.Body)
+	return response.StatusCode, response.Header, string(text)
 }
 
 // requests are the records of requests, by path, status and reason.
@@ -254,6 +290,9 @@ func (f brokenFile) Write(p []byte) (int, error) {
 	return f.File.Write(p)
 }
 
+// cannotServe says nothing of the model server, which is well, nor of the disk.
+const cannotServe = `{"error":{"message":"the gateway cannot serve requests at the moment; see Retry-After","type":"server_error","param":null,"code":"gateway_unavailable"}}`
+
 func TestWhileNoRecordCanBeWrittenNothingIsServed(t *testing.T) {
 	for _, test := range []struct {
 		onFailure string
@@ -267,8 +306,6 @@ func TestWhileNoRecordCanBeWrittenNothingIsServed(t *testing.T) {
 			t.Cleanup(auditfile.SetDisk(disk.open))
 			path := newPath(t)
 			g := newGateway(t)
-			told := make(chan error, 10)
-			t.Cleanup(auditfile.Watch(func(_ string, trouble error) { told <- trouble }))
 			g.mustLoad(t, path, "on_failure "+test.onFailure)
 			if status := g.get(t, "/1"); status != 200 {
 				t.Errorf("status %d", status)
@@ -278,12 +315,14 @@ func TestWhileNoRecordCanBeWrittenNothingIsServed(t *testing.T) {
 			before := counter(t, failures)
 			disk.full.Store(true)
 			g.get(t, "/2") // it began when all was well
-			if err := <-told; !errors.Is(err, syscall.ENOSPC) {
-				t.Errorf("who watches is told %v", err)
-			}
+			waitFor(t, "trouble", func() bool { return errors.Is(auditfile.States()[0].Trouble, syscall.ENOSPC) })
 			for range 2 {
-				if status := g.get(t, "/3"); status != test.status {
+				status, header, body := g.ask(t, "/3")
+				if status != test.status {
 					t.Errorf("status %d with a full disk, want %d", status, test.status)
+				}
+				if status == 503 && (body != cannotServe || header.Get("Retry-After") != "5") {
+					t.Errorf("the client is told %s, Retry-After %q", body, header.Get("Retry-After"))
 				}
 			}
 			states := auditfile.States()
@@ -295,9 +334,7 @@ func TestWhileNoRecordCanBeWrittenNothingIsServed(t *testing.T) {
 				t.Errorf("%v failures are counted, want 3", n)
 			}
 			disk.full.Store(false)
-			if err := <-told; err != nil {
-				t.Errorf("who watches is told %v", err)
-			}
+			waitFor(t, "end of the trouble", func() bool { return auditfile.States()[0].Trouble == nil })
 			if status := g.get(t, "/4"); status != 200 {
 				t.Errorf("status %d when there is room again", status)
 			}
@@ -323,26 +360,69 @@ func TestWhileNoRecordCanBeWrittenNothingIsServed(t *testing.T) {
 	}
 }
 
-func TestAFormatThatIsNoJSONIsNoticedWithTheFirstRecord(t *testing.T) {
-	path := newPath(t)
+func TestAFormatThatIsNoJSONIsAnErrorAtLoad(t *testing.T) {
+	for name, format := range map[string]string{
+		"console":                        "console",
+		"console in more":                "append {\n wrap console\n gateway one\n }",
+		"console, with a field left out": "filter {\n wrap console\n fields {\n user.id delete\n }\n }",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := newPath(t)
+			g := newGateway(t)
+			g.mustLoad(t, path, "")
+			g.format = format
+			for _, try := range []struct {
+				name string
+				load func() error
+			}{
+				{"at a reload", func() error { return g.load(path, "", "") }},
+				{"by validation", func() error { return g.validate(t, path) }},
+				{"by validation where nothing is there yet", func() error { return g.validate(t, newPath(t)) }},
+			} {
+				err := try.load()
+				if err == nil || !strings.Contains(err.Error(), "use `format ecs` or `format json`") || !strings.Contains(err.Error(), ".log") {
+					t.Errorf("%s it is said: %v", try.name, err)
+				}
+			}
+			if status := g.get(t, "/1"); status != 200 {
+				t.Errorf("status %d after configurations that were refused", status)
+			}
+			if err := caddy.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			if lines := expectRequests(t, path, "/1 200 ok"); len(lines) != 2 {
+				t.Errorf("the trial of the format is in the log: %v", lines)
+			}
+		})
+	}
+}
+
+func TestAFormatOfJSONIsValid(t *testing.T) {
+	for name, format := range map[string]string{
+		"json": "json", "ecs": "ecs", "json, with a field left out": "filter {\n wrap json\n fields {\n user.id delete\n }\n }",
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newGateway(t)
+			g.format = format
+			path := newPath(t)
+			if err := g.validate(t, path); err != nil {
+				t.Error("validating:", err)
+			}
+			if _, err := os.Stat(path); err == nil {
+				t.Error("validating made the file")
+			}
+			g.mustLoad(t, path, "")
+		})
+	}
+}
+
+func TestOtherLogsHaveTheFormatTheyLike(t *testing.T) {
+	other := filepath.Join(t.TempDir(), "other.log")
 	g := newGateway(t)
-	g.format = "console"
-	g.mustLoad(t, path, "")
-	g.get(t, "/1") // what the encoder does is known only now
-	if status := g.get(t, "/2"); status != 503 {
-		t.Errorf("status %d though its record is of no use", status)
-	}
-	g.format = "json"
-	g.mustLoad(t, path, "")
-	if status := g.get(t, "/3"); status != 200 {
-		t.Errorf("status %d after the mistake", status)
-	}
-	if err := caddy.Stop(); err != nil {
-		t.Fatal(err)
-	}
-	lines := expectRequests(t, path, "/3 200 ok")
-	if got := story(lines[:3]); got != "created audit-line-unfit audit-line-unfit" {
-		t.Errorf("the log tells: %s", got)
+	g.others = "log other {\n include http.handlers.audit_log\n output file " + other + " {\n roll_disabled\n }\n format console\n }"
+	g.mustLoad(t, newPath(t), "")
+	if status := g.get(t, "/1"); status != 200 {
+		t.Errorf("status %d", status)
 	}
 }
 

@@ -89,23 +89,31 @@ func (a *AuditFile) join() error {
 	}
 	p.holders = append(p.holders, a)
 	a.place = p
-	places.Lock()
-	places.configurations[a.configuration] = append(places.configurations[a.configuration], a)
-	places.Unlock()
+	a.enlist()
 	return nil
 }
 
-// leave is the end of what join began.
-func (a *AuditFile) leave() error {
+// enlist makes the module known as one of its configuration.
+func (a *AuditFile) enlist() {
 	places.Lock()
+	defer places.Unlock()
+	places.configurations[a.configuration] = append(places.configurations[a.configuration], a)
+}
+
+// strike is the end of what enlist began.
+func (a *AuditFile) strike() {
+	places.Lock()
+	defer places.Unlock()
 	rest := slices.DeleteFunc(places.configurations[a.configuration], func(b *AuditFile) bool { return a == b })
 	if len(rest) == 0 {
 		delete(places.configurations, a.configuration)
 	} else {
 		places.configurations[a.configuration] = rest
 	}
-	places.Unlock()
+}
 
+// leave is the end of what join began.
+func (a *AuditFile) leave() error {
 	p := a.place
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -122,7 +130,7 @@ func (p *place) open(a *AuditFile) error {
 	if p.log.Load() != nil {
 		return nil
 	}
-	log, err := logfile.Open(logfile.Config{Path: p.path, Options: a.options, Logger: logger, Changed: p.tell, OpenFile: openFile})
+	log, err := logfile.Open(logfile.Config{Path: p.path, Options: a.options, Logger: logger, OpenFile: openFile})
 	if err == nil {
 		p.log.Store(log)
 		p.ship(a.Ship)
@@ -161,6 +169,9 @@ func (p *place) closeUnused() error {
 
 // Write writes a line. It makes the place what Caddy's logger writes to.
 func (p *place) Write(line []byte) (int, error) {
+	if isTrial(p.path, line) {
+		return len(line), nil
+	}
 	if log := p.log.Load(); log != nil {
 		return log.Write(line)
 	}

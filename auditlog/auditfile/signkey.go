@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 )
 
 // signKey reads the private key that signs the head, or makes it. Without a file's name
@@ -19,7 +20,8 @@ func signKey(name string) (ed25519.PrivateKey, error) {
 	}
 	text, err := os.ReadFile(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return makeSignKey(name)
+		key, err := makeSignKey(name)
+		return key, howToMake(name, err)
 	}
 	if err != nil {
 		return nil, err
@@ -37,6 +39,19 @@ func signKey(name string) (ed25519.PrivateKey, error) {
 		return nil, fmt.Errorf("%s holds a key of another type: it must be Ed25519", name)
 	}
 	return key, nil
+}
+
+// howToMake says what to do about a key that is missing and could not be made.
+func howToMake(name string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("the folder %s is missing: make it, and the key is made in it at the next start", filepath.Dir(name))
+	case errors.Is(err, fs.ErrExist):
+		return fmt.Errorf("%s is missing, though %[1]s.pub is there: put the key back, or, if it is lost, put that aside, and a new one is made at the next start", name)
+	}
+	return fmt.Errorf("%s is missing and cannot be made here (%w): make it with `caddy jwt keygen --type ed25519 --out %[1]s`, readable by the gateway's user", name, err)
 }
 
 // makeSignKey makes the key, and its public part for whoever verifies.

@@ -189,6 +189,29 @@ func TestWhoMayLookAndAct(t *testing.T) {
 	}
 }
 
+// Who looks into the audit log for it must not search his allow-list.
+func TestTheRecordTellsWhyTheConsoleRefuses(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		change func(*http.Request)
+		reason string
+	}{
+		{"from another host", func(r *http.Request) { r.RemoteAddr = "192.0.2.1:5000" }, "forbidden_address"},
+		{"without the page's header", func(r *http.Request) { r.Header.Del(ownHeader) }, "forbidden_origin"},
+		{"from another site", func(r *http.Request) { r.Header.Set("Sec-Fetch-Site", "cross-site") }, "forbidden_origin"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			r := newRequest("POST", "/cancel", `{"key":99}`)
+			test.change(r)
+			rec := new(record.Record)
+			_, status := serve(load(t, newContext(t), `{}`), r.WithContext(record.NewContext(r.Context(), rec)))
+			if status != 403 || rec.Reason != test.reason {
+				t.Errorf("%d, %s: want 403, %s", status, rec.Reason, test.reason)
+			}
+		})
+	}
+}
+
 func TestWhoMayNotLookIsShownNothing(t *testing.T) {
 	h := load(t, newContext(t), `{}`)
 	r := newRequest("GET", "/events", "")

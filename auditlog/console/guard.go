@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
 
@@ -23,16 +24,18 @@ func (h *Handler) guarded(serve func(http.ResponseWriter, *http.Request) error) 
 	return func(w http.ResponseWriter, r *http.Request) error {
 		switch {
 		case !h.ProtectedElsewhere && !isKnown(r) && !isLocal(r):
-			return forbidden("gateway_console shows this to nobody in particular: put it behind jwt_auth or basic_auth, or ask from the gateway's own host")
+			return forbidden(r, record.ForbiddenAddress, "gateway_console shows this to nobody in particular: put it behind jwt_auth or basic_auth, or ask from the gateway's own host")
 		case r.Header.Get(ownHeader) == "", sameSite.Check(r) != nil:
-			return forbidden("only the page of gateway_console itself may ask for this")
+			return forbidden(r, record.ForbiddenOrigin, "only the page of gateway_console itself may ask for this")
 		}
 		w.Header().Set("Cache-Control", "no-store")
 		return serve(w, r)
 	}
 }
 
-func forbidden(message string) error {
+// forbidden is the answer to a request that is refused for a reason, which its record has.
+func forbidden(r *http.Request, reason, message string) error {
+	record.From(r.Context()).Explain(reason)
 	return caddyhttp.Error(http.StatusForbidden, &openai.Error{
 		Message: message, Type: openai.TypePermission, Code: "forbidden",
 	})

@@ -16,6 +16,7 @@ const (
 	OverCapacity          = "over_capacity"
 	StoreUnavailable      = "store_unavailable" // which knows whether a request may pass
 	ForbiddenAddress      = "forbidden_address"
+	ForbiddenOrigin       = "forbidden_origin" // a browser asks the console for another site's sake
 	BadRequest            = "bad_request"
 	TooLarge              = "too_large"
 	NotFound              = "not_found"
@@ -37,8 +38,8 @@ const StatusClientGone = 499
 
 // reasons are all that our own handlers give, as far as they are no BadToken.
 var reasons = []string{
-	OK, NoToken, RateLimited, Blocked, OverCapacity, StoreUnavailable, ForbiddenAddress, BadRequest, TooLarge, NotFound,
-	MethodNotAllowed, ModelNotFound, ClientGone, ContextLengthExceeded, UpstreamError, UpstreamStalled, ShuttingDown, Cancelled,
+	OK, NoToken, RateLimited, Blocked, OverCapacity, StoreUnavailable, ForbiddenAddress, ForbiddenOrigin, BadRequest, TooLarge,
+	NotFound, MethodNotAllowed, ModelNotFound, ClientGone, ContextLengthExceeded, UpstreamError, UpstreamStalled, ShuttingDown, Cancelled,
 	InternalError, AuditFailure,
 }
 

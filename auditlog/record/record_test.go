@@ -238,6 +238,7 @@ func TestReasonsAreTheDesigns(t *testing.T) {
 		record.BadRequest:            "bad_request",
 		record.ContextLengthExceeded: "context_length_exceeded",
 		record.ForbiddenAddress:      "forbidden_address",
+		record.ForbiddenOrigin:       "forbidden_origin",
 		record.NotFound:              "not_found",
 		record.MethodNotAllowed:      "method_not_allowed",
 		record.TooLarge:              "too_large",

@@ -166,6 +166,3 @@ func (s *Stats) Groups() []*Group {
 	}
 	return groups
 }
-
-// Total is what is known of all requests.
-func (s *Stats) Total() *Group { return &s.total }

@@ -150,7 +150,7 @@ func TestOnlyTheTimeThatIsAskedFor(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := count(Options{Since: begin.Add(test.since), Until: begin.Add(test.until)}, some()...)
-			if got := s.Total().Requests; got != test.want {
+			if got := s.total.Requests; got != test.want {
 				t.Errorf("%d requests, want %d", got, test.want)
 			}
 		})
@@ -164,7 +164,7 @@ func TestGroupsAreBounded(t *testing.T) {
 		s.Add(request("u", fmt.Sprint("m", i%500), 0, "success", 200, time.Second))
 	}
 	groups := s.Groups()
-	if len(groups) != 4 || groups[0].Requests != 2 || groups[3].Requests != 994 || s.Total().Requests != 1000 {
+	if len(groups) != 4 || groups[0].Requests != 2 || groups[3].Requests != 994 || s.total.Requests != 1000 {
 		t.Errorf("groups: %+v", groups)
 	}
 	if got := table(t, s); !strings.Contains(got, "(others)") || !strings.Contains(s.TooMany(), "more than 3 groups") {

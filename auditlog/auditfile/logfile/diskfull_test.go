@@ -15,15 +15,18 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// changes remembers what a log's Changed was told.
-type changes []error
-
-func startWatched(t *testing.T, path string, options Options, d *disk) (testLog, *changes) {
-	t.Helper()
-	log := start(t, path, options, d)
-	told := new(changes)
-	log.Changed = func(trouble error) { *told = append(*told, trouble) }
-	return log, told
+// troubles are the beginnings and ends of trouble that the operator was told of.
+func (l testLog) troubles() string {
+	var story []string
+	for _, entry := range l.told.All() {
+		switch entry.Message {
+		case "the audit log cannot be written":
+			story = append(story, "begins: "+fmt.Sprint(entry.ContextMap()["error"]))
+		case "the audit log is written again":
+			story = append(story, "ends")
+		}
+	}
+	return strings.Join(story, ", ")
 }
 
 func TestAFullDiskRefusesRequestsAndLosesNoRecord(t *testing.T) {
@@ -35,7 +38,7 @@ func TestAFullDiskRefusesRequestsAndLosesNoRecord(t *testing.T) {
 					options := standard()
 					options.FsyncEach = each
 					d := &disk{room: -1}
-					log, told := startWatched(t, path, options, d)
+					log := start(t, path, options, d)
 					log.write(t, numbered(2)...)
 					inFlight, err := log.Begin(Request{ID: "x-1"})
 					if err != nil {
@@ -53,8 +56,8 @@ func TestAFullDiskRefusesRequestsAndLosesNoRecord(t *testing.T) {
 					if _, err := log.Begin(Request{ID: "x-3"}); !errors.Is(err, syscall.ENOSPC) {
 						t.Errorf("a request that begins later gets %v", err)
 					}
-					if len(*told) != 1 || !errors.Is((*told)[0], syscall.ENOSPC) {
-						t.Errorf("who watches was told %v", *told)
+					if told := log.troubles(); told != "begins: "+syscall.ENOSPC.Error() {
+						t.Errorf("the operator was told: %s", told)
 					}
 					if errs := log.at(zapcore.ErrorLevel); len(errs) != 1 {
 						t.Errorf("the operator was told %q", errs)
@@ -70,8 +73,8 @@ func TestAFullDiskRefusesRequestsAndLosesNoRecord(t *testing.T) {
 					}
 					log.write(t, `{"n":5}`)
 					log.End(slot)
-					if len(*told) != 2 || (*told)[1] != nil {
-						t.Errorf("who watches was told %v", *told)
+					if told := log.troubles(); told != "begins: "+syscall.ENOSPC.Error()+", ends" {
+						t.Errorf("the operator was told: %s", told)
 					}
 					log.close(t)
 					lines := audit(t, path, nil)
@@ -94,7 +97,7 @@ func TestWithContinueAFullDiskServesAndCountsWhatIsLost(t *testing.T) {
 		options := standard()
 		options.Refuse = false
 		d := &disk{room: -1}
-		log, _ := startWatched(t, path, options, d)
+		log := start(t, path, options, d)
 		d.set(0, nil)
 		line := `{"x":"` + strings.Repeat("x", 1<<20) + `"}`
 		lost := 0
@@ -142,7 +145,7 @@ func TestAnyFailureOfTheDiskIsNoticed(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				path := newPath(t)
 				d := &disk{room: -1, only: test.only}
-				log, told := startWatched(t, path, standard(), d)
+				log := start(t, path, standard(), d)
 				log.write(t, numbered(1)...)
 				d.set(20, nil)
 				if test.cut {
@@ -161,8 +164,8 @@ func TestAnyFailureOfTheDiskIsNoticed(t *testing.T) {
 				d.mu.Unlock()
 				time.Sleep(2 * time.Second)
 				synctest.Wait()
-				if len(*told) != 2 {
-					t.Errorf("who watches was told %v", *told)
+				if told := log.troubles(); strings.Count(told, "begins") != 1 || !strings.HasSuffix(told, ", ends") {
+					t.Errorf("the operator was told: %s", told)
 				}
 				log.close(t)
 				lines := audit(t, path, nil)
@@ -178,7 +181,7 @@ func TestASyncThatFailsRefusesRequestsUntilOneSucceeds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := newPath(t)
 		d := &disk{room: -1, only: ".log"}
-		log, told := startWatched(t, path, standard(), d)
+		log := start(t, path, standard(), d)
 		log.write(t, numbered(1)...)
 		d.set(-1, syscall.EIO)
 		time.Sleep(100 * time.Millisecond) // the interval of fsync is over
@@ -192,8 +195,8 @@ func TestASyncThatFailsRefusesRequestsUntilOneSucceeds(t *testing.T) {
 		if err := log.Trouble(); err != nil {
 			t.Error("it has not ended:", err)
 		}
-		if len(*told) != 2 {
-			t.Errorf("who watches was told %v", *told)
+		if told := log.troubles(); strings.Count(told, "begins") != 1 || !strings.HasSuffix(told, ", ends") {
+			t.Errorf("the operator was told: %s", told)
 		}
 		log.close(t)
 		audit(t, path, nil)

@@ -135,9 +135,6 @@ func (l *Log) tellTrouble(a *agenda, trouble error) {
 		l.Logger().Error("the audit log cannot be written", zap.String("file", l.Path),
 			zap.Error(trouble), zap.Bool("requests_are_refused", l.options.Load().Refuse))
 	}
-	if l.Changed != nil {
-		l.Changed(trouble)
-	}
 }
 
 func (l *Log) tendHead(a *agenda) {

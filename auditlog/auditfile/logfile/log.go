@@ -52,9 +52,6 @@ type Config struct {
 	Options Options // see SetOptions
 	// Logger is asked for whenever there is something to tell the operator.
 	Logger func() *zap.Logger
-	// Changed is called when the log can no longer be written, and with nil when it
-	// can be again. It may be nil.
-	Changed func(trouble error)
 	// OpenFile opens the files that are written. It may be nil.
 	OpenFile func(name string, flag int) (File, error)
 }
