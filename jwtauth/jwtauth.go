@@ -16,6 +16,7 @@ import (
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/jwtauth/key"
 	"github.com/gateway18789/caddy-ollama/jwtauth/permit"
+	"github.com/gateway18789/caddy-ollama/jwtauth/replay"
 	"github.com/gateway18789/caddy-ollama/jwtauth/token"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 	"github.com/gateway18789/caddy-ollama/ratelimit/redisconfig"
@@ -72,7 +73,7 @@ type Handler struct {
 	// Not set: each has a memory of its own.
 	Redis *redisconfig.Options `json:"redis,omitempty"`
 	// What happens while Redis does not answer: `local`, a token passes each gateway
-	// once; `refuse`, no token passes. Default: `local`.
+	// once; `refuse`, no token passes, and clients are told 503. Default: `local`.
 	OnStoreFailure string `json:"on_store_failure,omitempty"`
 	// The claim that lists the models its user may ask for, as names in which *
 	// stands for anything; without the claim there are none. Default: no claim does.
@@ -263,6 +264,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			Code:    "insufficient_scope",
 		})
 	}
+	if errors.Is(err, replay.ErrUnavailable) {
+		rec.Explain(record.StoreUnavailable)
+		return undecided(w)
+	}
 	if err != nil {
 		rec.Explain(record.BadToken + reasonOf(err))
 		w.Header().Set("WWW-Authenticate", `Bearer realm="caddy-ollama", error="invalid_token"`)
@@ -300,7 +305,11 @@ func (h *Handler) verify(r *http.Request, compact string) (token.Claims, error) 
 		return nil, token.MissingClaim
 	}
 	issuer, _ := claims["iss"].(string)
-	if !h.replayed.First(issuer, jti, now.Add(time.Duration(h.MaxLifetime+h.Leeway)), now) {
+	first, err := h.replayed.First(issuer, jti, now.Add(time.Duration(h.MaxLifetime+h.Leeway)), now)
+	if err != nil {
+		return nil, err
+	}
+	if !first {
 		return nil, token.Replayed
 	}
 	return claims, nil
