@@ -44,7 +44,7 @@ type Handler struct {
 	// Files with public keys, likewise.
 	PublicKeys []PublicKey `json:"public_key,omitempty"`
 	// Keys that an identity provider publishes. They are fetched when the first token
-	// comes that may be theirs, and again in the background; while the provider is down
+	// comes that may be theirs and that no local key has signed, and again in the background; while the provider is down
 	// the last ones serve for an hour. Without any, those tokens are refused, but are
 	// neither forged nor errors of their clients.
 	JWKS *JWKS `json:"jwks,omitempty"`
@@ -128,14 +128,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.local.load(); err != nil {
 		return fmt.Errorf("jwt_auth%s: %w", h.at(), err)
 	}
-	var keys key.Source = h.local
+	var remote key.Source
 	if h.JWKS != nil {
-		remote, poolKey, err := h.JWKS.source()
+		keys, poolKey, err := h.JWKS.source()
 		if err != nil {
 			return fmt.Errorf("jwt_auth%s: jwks: %w", h.at(), err)
 		}
 		h.pooled = append(h.pooled, poolKey)
-		keys = sources{h.local, only{remote, published}}
+		remote = h.allowed(keys)
 	}
 	if h.Redis != nil {
 		if err := h.Redis.Check(); err != nil {
@@ -151,7 +151,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.replayed = memory
 	}
 	h.verifier = token.Verifier{
-		Keys:        h.allowed(keys),
+		Keys:        h.allowed(h.local),
+		Remote:      remote,
 		MaxLifetime: time.Duration(h.MaxLifetime),
 		Leeway:      time.Duration(h.Leeway),
 		Issuer:      h.Issuer,
