@@ -44,9 +44,9 @@ type Handler struct {
 	// Files with public keys, likewise.
 	PublicKeys []PublicKey `json:"public_key,omitempty"`
 	// Keys that an identity provider publishes. They are fetched when the first token
-	// comes that may be theirs and that no local key has signed, and again in the background; while the provider is down
-	// the last ones serve for an hour. Without any, those tokens are refused, but are
-	// neither forged nor errors of their clients.
+	// comes that may be theirs and that no local key has signed, and again in the
+	// background; while the provider is down the last ones serve for an hour. Without any,
+	// those tokens are refused, but are neither forged nor errors of their clients.
 	JWKS *JWKS `json:"jwks,omitempty"`
 	// The algorithms that tokens may be signed with. Default: those of the keys.
 	Algorithms []string `json:"algorithms,omitempty"`
