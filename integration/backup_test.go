@@ -53,15 +53,15 @@ func (h *housed) traced(conversation string) int {
 	return len(trace.Requests)
 }
 
-// readmeBlock is the block of commands of the README that has these words.
+// readmeBlock is the block of commands or of a Caddyfile in the README that has these words.
 func readmeBlock(t *testing.T, words string) string {
 	t.Helper()
-	for _, block := range regexp.MustCompile("(?s)```sh\n(.*?)```").FindAllStringSubmatch(readFile(t, "../README.md"), -1) {
+	for _, block := range regexp.MustCompile("(?s)```(?:sh|caddyfile)\n(.*?)```").FindAllStringSubmatch(readFile(t, "../README.md"), -1) {
 		if strings.Contains(block[1], words) {
 			return block[1]
 		}
 	}
-	t.Fatalf("the README has no block of commands with %q", words)
+	t.Fatalf("the README has no block with %q", words)
 	return ""
 }
 

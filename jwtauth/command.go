@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
@@ -31,6 +32,16 @@ func ReadSecret(file string) ([]byte, error) {
 		return nil, fmt.Errorf("reading the secret: %w", err)
 	}
 	return bytes.TrimSuffix(bytes.TrimSuffix(secret, []byte("\n")), []byte("\r")), nil
+}
+
+// algorithmNamed is the algorithm of an option --alg, in which case does not matter.
+func algorithmNamed(name string) string {
+	for _, algorithm := range append([]string{"Ed25519"}, key.Algorithms...) {
+		if strings.EqualFold(name, algorithm) {
+			return algorithm
+		}
+	}
+	return name
 }
 
 // secretKey makes a key of the secret in a file, for HS256 if nothing else is said.

@@ -101,7 +101,7 @@ func inspect(w io.Writer, o inspectOptions, compact string, now time.Time) error
 		err := j.verify(compact, now)
 		passes = passes || err == nil
 		if err != nil {
-			fmt.Fprintf(w, "%s: refused, %s\n", j.name, inWords(reasonOf(err)))
+			fmt.Fprintf(w, "%s: refused, %s\n", j.name, inWords(reasonOf(err), o.certificate != ""))
 		} else {
 			fmt.Fprintf(w, "%s: it would pass\n", j.name)
 		}
@@ -156,14 +156,14 @@ func (o inspectOptions) judges() (judges []judge, end func(), err error) {
 // keys are the keys of the file that the options name.
 func (o inspectOptions) keys() (key.Set, error) {
 	if o.secretFile != "" {
-		k, err := secretKey(o.secretFile, o.algorithm)
+		k, err := secretKey(o.secretFile, algorithmNamed(o.algorithm))
 		return key.Set{k}, err
 	}
 	data, err := os.ReadFile(o.publicKeyFile)
 	if err != nil {
 		return nil, fmt.Errorf("reading the public key: %w", err)
 	}
-	keys, err := key.ParsePEM(data, o.algorithm)
+	keys, err := key.ParsePEM(data, algorithmNamed(o.algorithm))
 	if err != nil {
 		return nil, fmt.Errorf("the public key in %s: %w", o.publicKeyFile, err)
 	}

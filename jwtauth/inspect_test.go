@@ -62,6 +62,8 @@ func TestInspectSaysWhyATokenWouldBeRefused(t *testing.T) {
 	file := writeFile(t, secret)
 	certificate := filepath.Join(t.TempDir(), "client.crt")
 	certificateFile(t, certificate)
+	other := filepath.Join(t.TempDir(), "other.crt")
+	certificateFile(t, other)
 	bound, err := issue(issueOptions{secretFile: file, subject: "clawdbot", certificate: certificate, ttl: time.Minute}, now)
 	if err != nil {
 		t.Fatal(err)
@@ -84,7 +86,8 @@ func TestInspectSaysWhyATokenWouldBeRefused(t *testing.T) {
 		{"another issuer", inspectOptions{issuer: "idp"}, mint(t, secret, nil), "(issuer)"},
 		{"the audience", inspectOptions{audience: "ollama"}, mint(t, secret, jwt.MapClaims{"aud": "ollama"}), "it would pass"},
 		{"another audience", inspectOptions{audience: "ollama"}, mint(t, secret, nil), "(audience)"},
-		{"bound, without the certificate", inspectOptions{}, bound, "(certificate)"},
+		{"bound, without the certificate", inspectOptions{}, bound, "none comes with it; name the client's with --cert (certificate)"},
+		{"bound, with another", inspectOptions{certificate: other}, bound, "not bound to the certificate that comes with it (certificate)"},
 		{"bound, with the certificate", inspectOptions{certificate: certificate}, bound, "it would pass"},
 		{"no token", inspectOptions{}, "canary", "(malformed)"},
 	} {
@@ -216,7 +219,8 @@ func TestInspectKnowsAllOptionsOfAHandler(t *testing.T) {
 		{"with everything, it passes both", issued("scope=chat", certificate, ""), certificate, "it would pass"},
 		{"without the scope", issued("scope=embed", certificate, ""), certificate, "(scope)"},
 		{"with another certificate", issued("scope=chat", certificate, ""), other, "(certificate)"},
-		{"without a certificate", issued("scope=chat", certificate, ""), "", "(certificate)"},
+		{"without a certificate", issued("scope=chat", certificate, ""), "", "none comes with it; name the client's with --cert (certificate)"},
+		{"not bound, with a certificate", issued("scope=chat", "", ""), certificate, "not bound to the certificate that comes with it (certificate)"},
 		{"without a jti", withoutID, certificate, "(claim)"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

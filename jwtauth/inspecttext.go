@@ -38,8 +38,12 @@ var faultsInWords = map[token.Fault]string{
 	token.Replayed:        "it has been used before",
 }
 
-// inWords explains what the audit record says of a refused token.
-func inWords(reason string) string {
+// inWords explains what the audit record says of a refused token, which came with a
+// certificate or with none.
+func inWords(reason string, withCertificate bool) string {
+	if reason == string(token.BadBinding) && !withCertificate {
+		return "it must be bound to the client's certificate, and none comes with it; name the client's with --cert (" + reason + ")"
+	}
 	if words := faultsInWords[token.Fault(reason)]; words != "" {
 		return words + " (" + reason + ")"
 	}

@@ -35,7 +35,8 @@ public key. Nothing else goes to standard output:
 
 	curl -H "Authorization: Bearer $(caddy jwt issue --secret-file jwt.key --sub clawdbot)" ...
 
-A token that jwt_auth would refuse whatever its keys is not printed.
+A token that no jwt_auth would let pass, whatever its keys and options, is not printed.
+One that lives longer than 5 minutes is, with a note: it needs a longer max_lifetime.
 
 With --exec-provider it is a secret provider that OpenClaw runs (source "exec"): it
 reads OpenClaw's request from standard input and answers with a token for each id.`,
@@ -58,12 +59,20 @@ reads OpenClaw's request from standard input and answers with a token for each i
 		if err := o.print(); err != nil {
 			return caddy.ExitCodeFailedStartup, err
 		}
-		if o.ttl > 5*time.Minute {
-			fmt.Fprintln(os.Stderr, "note: jwt_auth refuses a token of more than 5 minutes, unless its max_lifetime says otherwise")
+		if note := noteOn(o.ttl); note != "" {
+			fmt.Fprintln(os.Stderr, note)
 		}
 		return caddy.ExitCodeSuccess, nil
 	})
 	return cmd
+}
+
+// noteOn is what to know of a token that lives so long; empty if there is nothing.
+func noteOn(ttl time.Duration) string {
+	if ttl <= 5*time.Minute {
+		return ""
+	}
+	return fmt.Sprintf("note: only a jwt_auth with `max_lifetime %s` or more lets this token pass; the default is 5m", ttl)
 }
 
 // print writes a token to standard output, alone or as OpenClaw wants it.
@@ -86,6 +95,9 @@ func issue(o issueOptions, now time.Time) (string, error) {
 	}
 	if o.ttl < time.Second {
 		return "", fmt.Errorf("--ttl %s: a token must live for a second at least", o.ttl)
+	}
+	if o.ttl > time.Duration(maxLifetime) {
+		return "", fmt.Errorf("--ttl %s: no jwt_auth lets a token pass that lives longer than 24h", o.ttl)
 	}
 	says, err := o.statement()
 	if err != nil {
@@ -134,7 +146,7 @@ func (o issueOptions) key() (*key.Key, error) {
 	case o.secretFile != "" && o.privateKeyFile != "":
 		return nil, errTwoKeys
 	case o.secretFile != "":
-		return secretKey(o.secretFile, o.algorithm)
+		return secretKey(o.secretFile, algorithmNamed(o.algorithm))
 	case o.privateKeyFile == "":
 		return nil, errors.New("no key: name the file that jwt_auth reads its secret from with --secret-file, or that of a private key with --private-key-file")
 	}
@@ -142,7 +154,7 @@ func (o issueOptions) key() (*key.Key, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the private key: %w", err)
 	}
-	k, err := key.ParsePrivatePEM(pem, o.algorithm)
+	k, err := key.ParsePrivatePEM(pem, algorithmNamed(o.algorithm))
 	if err != nil {
 		return nil, fmt.Errorf("the private key in %s: %w", o.privateKeyFile, err)
 	}

@@ -90,6 +90,8 @@ func TestIssueSignsWithEveryKindOfKey(t *testing.T) {
 		{"", "", "HS256"}, {"", "HS512", "HS512"},
 		{"rsa", "", "RS256"}, {"rsa", "PS512", "PS512"}, {"es256", "", "ES256"}, {"es384", "ES384", "ES384"},
 		{"es512", "", "ES512"}, {"ed25519", "", "EdDSA"}, {"ed25519", "Ed25519", "EdDSA"},
+		// keygen's names of types are written small
+		{"", "hs512", "HS512"}, {"rsa", "ps512", "PS512"}, {"es384", "Es384", "ES384"}, {"ed25519", "ed25519", "EdDSA"}, {"ed25519", "eddsa", "EdDSA"},
 	} {
 		o := issueOptions{secretFile: long, algorithm: test.algorithm, subject: "clawdbot", ttl: time.Minute}
 		public := any([]byte(secret + oldSecret))
@@ -131,6 +133,8 @@ func TestIssueRefuses(t *testing.T) {
 		{"a life of less than a second, which rounds to none", with(func(o *issueOptions) { o.ttl = 999 * time.Millisecond }), "--ttl"},
 		{"a secret's file that does not exist", with(func(o *issueOptions) { o.secretFile = missing }), "missing.key"},
 		{"a secret too short", with(func(o *issueOptions) { o.secretFile = writeFile(t, "canary-short") }), "12 bytes"},
+		{"a life that no jwt_auth allows", with(func(o *issueOptions) { o.ttl = 24*time.Hour + time.Second }), "24h"},
+		{"an algorithm that is none", with(func(o *issueOptions) { o.algorithm = "hs1" }), "hs1 takes no secret"},
 		{"an empty file", with(func(o *issueOptions) { o.secretFile = writeFile(t, "") }), "0 bytes"},
 		{"a secret for an algorithm that takes none", with(func(o *issueOptions) { o.algorithm = "ES256" }), "ES256"},
 		{"a private key's file that does not exist", with(func(o *issueOptions) { o.secretFile, o.privateKeyFile = "", missing }), "missing.key"},
@@ -186,6 +190,20 @@ func TestIssueCommandRefuses(t *testing.T) {
 		cmd.SetErr(io.Discard)
 		if err := cmd.Execute(); err == nil {
 			t.Errorf("%q is accepted", args)
+		}
+	}
+}
+
+// A token that lives longer than jwt_auth allows by default may be what is wanted; who
+// did not want it learns what to do.
+func TestIssueTellsWhatALongLifeNeeds(t *testing.T) {
+	for ttl, want := range map[time.Duration]string{
+		5 * time.Minute:             "",
+		5*time.Minute + time.Second: "note: only a jwt_auth with `max_lifetime 5m1s` or more lets this token pass; the default is 5m",
+		61 * time.Minute:            "note: only a jwt_auth with `max_lifetime 1h1m0s` or more lets this token pass; the default is 5m",
+	} {
+		if got := noteOn(ttl); got != want {
+			t.Errorf("%v: %q, want %q", ttl, got, want)
 		}
 	}
 }

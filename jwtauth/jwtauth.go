@@ -16,6 +16,7 @@ import (
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/jwtauth/key"
 	"github.com/gateway18789/caddy-ollama/jwtauth/permit"
+	"github.com/gateway18789/caddy-ollama/jwtauth/replay"
 	"github.com/gateway18789/caddy-ollama/jwtauth/token"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 	"github.com/gateway18789/caddy-ollama/ratelimit/redisconfig"
@@ -43,9 +44,9 @@ type Handler struct {
 	// Files with public keys, likewise.
 	PublicKeys []PublicKey `json:"public_key,omitempty"`
 	// Keys that an identity provider publishes. They are fetched when the first token
-	// comes that may be theirs, and again in the background; while the provider is down
-	// the last ones serve for an hour. Without any, those tokens are refused, but are
-	// neither forged nor errors of their clients.
+	// comes that may be theirs and that no local key has signed, and again in the
+	// background; while the provider is down the last ones serve for an hour. Without any,
+	// those tokens are refused, but are neither forged nor errors of their clients.
 	JWKS *JWKS `json:"jwks,omitempty"`
 	// The algorithms that tokens may be signed with. Default: those of the keys.
 	Algorithms []string `json:"algorithms,omitempty"`
@@ -72,7 +73,7 @@ type Handler struct {
 	// Not set: each has a memory of its own.
 	Redis *redisconfig.Options `json:"redis,omitempty"`
 	// What happens while Redis does not answer: `local`, a token passes each gateway
-	// once; `refuse`, no token passes. Default: `local`.
+	// once; `refuse`, no token passes, and clients are told 503. Default: `local`.
 	OnStoreFailure string `json:"on_store_failure,omitempty"`
 	// The claim that lists the models its user may ask for, as names in which *
 	// stands for anything; without the claim there are none. Default: no claim does.
@@ -127,14 +128,14 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err := h.local.load(); err != nil {
 		return fmt.Errorf("jwt_auth%s: %w", h.at(), err)
 	}
-	var keys key.Source = h.local
+	var remote key.Source
 	if h.JWKS != nil {
-		remote, poolKey, err := h.JWKS.source()
+		keys, poolKey, err := h.JWKS.source()
 		if err != nil {
 			return fmt.Errorf("jwt_auth%s: jwks: %w", h.at(), err)
 		}
 		h.pooled = append(h.pooled, poolKey)
-		keys = sources{h.local, only{remote, published}}
+		remote = h.allowed(keys)
 	}
 	if h.Redis != nil {
 		if err := h.Redis.Check(); err != nil {
@@ -150,7 +151,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		h.replayed = memory
 	}
 	h.verifier = token.Verifier{
-		Keys:        h.allowed(keys),
+		Keys:        h.allowed(h.local),
+		Remote:      remote,
 		MaxLifetime: time.Duration(h.MaxLifetime),
 		Leeway:      time.Duration(h.Leeway),
 		Issuer:      h.Issuer,
@@ -263,6 +265,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			Code:    "insufficient_scope",
 		})
 	}
+	if errors.Is(err, replay.ErrUnavailable) {
+		rec.Explain(record.StoreUnavailable)
+		return undecided(w)
+	}
 	if err != nil {
 		rec.Explain(record.BadToken + reasonOf(err))
 		w.Header().Set("WWW-Authenticate", `Bearer realm="caddy-ollama", error="invalid_token"`)
@@ -300,7 +306,11 @@ func (h *Handler) verify(r *http.Request, compact string) (token.Claims, error) 
 		return nil, token.MissingClaim
 	}
 	issuer, _ := claims["iss"].(string)
-	if !h.replayed.First(issuer, jti, now.Add(time.Duration(h.MaxLifetime+h.Leeway)), now) {
+	first, err := h.replayed.First(issuer, jti, now.Add(time.Duration(h.MaxLifetime+h.Leeway)), now)
+	if err != nil {
+		return nil, err
+	}
+	if !first {
 		return nil, token.Replayed
 	}
 	return claims, nil

@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
@@ -74,6 +75,7 @@ type keyFile struct {
 
 // keygen makes a key and writes its files.
 func keygen(stdout io.Writer, o keygenOptions) error {
+	o.kind = strings.ToLower(o.kind) // as algorithms, too, are named in any case
 	if o.out == "" {
 		return errors.New("--out is missing: name the file for the key")
 	}

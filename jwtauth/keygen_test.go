@@ -14,6 +14,15 @@ import (
 	"github.com/gateway18789/caddy-ollama/jwtauth/token"
 )
 
+// `caddy jwt issue` knows its algorithms by either case, too.
+func TestKeygenTakesTypesInAnyCase(t *testing.T) {
+	for _, kind := range []string{"HS512", "Hs256", "ES256", "Ed25519", "RSA"} {
+		if err := keygen(io.Discard, keygenOptions{kind: kind, out: filepath.Join(t.TempDir(), "jwt.key")}); err != nil {
+			t.Errorf("%s: %v", kind, err)
+		}
+	}
+}
+
 func checkMode(t *testing.T, file string, want os.FileMode) {
 	t.Helper()
 	info, err := os.Stat(file)

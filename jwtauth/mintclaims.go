@@ -144,7 +144,7 @@ func acceptable(k *key.Key, compact string, now time.Time, ttl time.Duration) er
 	verifier := token.Verifier{Keys: key.Set{k}, MaxLifetime: ttl}
 	_, err := verifier.Verify(context.Background(), compact, now)
 	if err != nil {
-		return fmt.Errorf("jwt_auth would refuse the token: %s", inWords(reasonOf(err)))
+		return fmt.Errorf("jwt_auth would refuse the token: %s", inWords(reasonOf(err), true))
 	}
 	return nil
 }

@@ -1,6 +1,12 @@
 package jwtauth
 
-import "github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
+)
 
 // refusal is the answer to a token that fails. Clients are told the same of every fault;
 // a handler further out can tell which it is with errors.Is.
@@ -11,3 +17,14 @@ type refusal struct {
 
 func (r refusal) Error() string   { return r.told.Error() }
 func (r refusal) Unwrap() []error { return []error{r.told, r.fault} }
+
+// undecided is the answer to a token that has no fault, while nobody can tell whether it
+// was used before.
+func undecided(w http.ResponseWriter) error {
+	w.Header().Set("Retry-After", "1") // so soon Redis may be back
+	return caddyhttp.Error(http.StatusServiceUnavailable, &openai.Error{
+		Message: "the gateway cannot tell at the moment whether this request may pass; see Retry-After",
+		Type:    openai.TypeServer,
+		Code:    "store_unavailable",
+	})
+}

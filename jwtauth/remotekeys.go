@@ -60,7 +60,7 @@ func parseSet(data []byte) (keys []*key.Key, err error) {
 
 // source is the keys at the URL. They outlive a reload: key is what to give back to
 // the pool.
-func (j *JWKS) source() (remote *jwks.Remote, poolKey string, err error) {
+func (j *JWKS) source() (remote key.Source, poolKey string, err error) {
 	url, err := caddy.NewReplacer().ReplaceOrErr(j.URL, true, true)
 	if err != nil {
 		return nil, "", fmt.Errorf("the URL: %w", err)
@@ -83,5 +83,5 @@ func (j *JWKS) source() (remote *jwks.Remote, poolKey string, err error) {
 	if err != nil {
 		return nil, "", err
 	}
-	return value.(*jwks.Remote), poolKey, nil
+	return only{value.(*jwks.Remote), published}, poolKey, nil
 }

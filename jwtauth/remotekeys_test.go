@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/pem"
 	"errors"
 	"maps"
@@ -56,7 +57,12 @@ func newProvider(t *testing.T) (p *provider, config *JWKS) {
 
 func (p *provider) bearer(t *testing.T) string {
 	t.Helper()
-	compact, err := token.Issue(p.key, token.Claims{"sub": "clawdbot", "iat": now.Unix(), "exp": now.Unix() + 300})
+	return bearerOf(t, p.key)
+}
+
+func bearerOf(t *testing.T, k *key.Key) string {
+	t.Helper()
+	compact, err := token.Issue(k, token.Claims{"sub": "clawdbot", "iat": now.Unix(), "exp": now.Unix() + 300})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -136,5 +142,41 @@ func TestAProviderThatCannotBeReached(t *testing.T) {
 	limited := newHandler(t, Handler{JWKS: config, Algorithms: []string{"HS256"}})
 	if a := ask(t, limited, p.bearer(t)); a.record.Reason != "bad_token:algorithm" {
 		t.Errorf("an algorithm that is not allowed: %s", a.record.Reason)
+	}
+}
+
+// A provider that hangs is waited for by nobody who does not need it.
+func TestTokensOfALocalKeyDoNotWaitForTheProvider(t *testing.T) {
+	p, config := newProvider(t)
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := key.Private(private, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := writeFile(t, string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})))
+	handler := newHandler(t, Handler{PublicKeys: []PublicKey{{File: file}}, JWKS: config})
+	for _, kid := range []string{"", "own", "k1"} {
+		own.ID = kid
+		if a := ask(t, handler, bearerOf(t, own)); a.status != 0 {
+			t.Errorf("a token of the local key, with kid %q: %d, %s", kid, a.status, a.record.Reason)
+		}
+	}
+	if n := p.fetches.Load(); n != 0 {
+		t.Errorf("the provider was asked %d times for keys that were there", n)
+	}
+	if a := ask(t, handler, p.bearer(t)); a.status != 0 || p.fetches.Load() != 1 {
+		t.Errorf("a token of the provider's: %d, %s, %d fetches", a.status, a.record.Reason, p.fetches.Load())
+	}
+	stranger := *p.key
+	stranger.ID = "another"
+	if a := ask(t, handler, bearerOf(t, &stranger)); a.status != 403 || a.record.Reason != "bad_token:signature" {
+		t.Errorf("under a kid that is not the provider's: %d, %s", a.status, a.record.Reason)
 	}
 }

@@ -26,7 +26,7 @@ type answer struct {
 var answers = map[limit.Reason]answer{
 	limit.Blocked: {
 		status:  http.StatusForbidden,
-		message: "blocked for a while after repeated errors; see Retry-After",
+		message: "blocked for a while; see Retry-After",
 		kind:    openai.TypePermission,
 		code:    "client_blocked",
 		reason:  record.Blocked,

@@ -125,6 +125,23 @@ func TestThirdErrorBlocks(t *testing.T) {
 	}
 }
 
+// Of a block by hand the client has made no errors, and nobody else is told which it is.
+func TestABlockedClientIsToldNothingUntrue(t *testing.T) {
+	stillZone(t)
+	throttle := load(t, newContext(t), usual)
+	throttle.zone.Block(addressClient("192.0.2.1"), time.Hour)
+	for range 3 {
+		ask(throttle, "192.0.2.2", with(401))
+	}
+	for _, address := range []string{"192.0.2.1", "192.0.2.2"} {
+		a := ask(throttle, address, with(200))
+		told, ok := errors.AsType[*openai.Error](a.err)
+		if !ok || told.Message != "blocked for a while; see Retry-After" {
+			t.Errorf("%s is told %v", address, a.err)
+		}
+	}
+}
+
 func TestWhatCountsAsAnError(t *testing.T) {
 	plain := errors.New("plain")
 	for _, test := range []struct {

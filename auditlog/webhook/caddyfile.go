@@ -1,6 +1,7 @@
 package webhook
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ import (
 // `header` may be repeated, with another name.
 func (w *Webhook) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the handler's name
+	w.Source = fmt.Sprintf("%s:%d", d.File(), d.Line())
 	if !d.AllArgs(&w.URL) {
 		return d.ArgErr()
 	}

@@ -28,7 +28,7 @@ func TestTheCaddyfilesOptions(t *testing.T) {
 		t.Fatal(err)
 	}
 	const want = `{"url":"https://alerts.example.com/hook","timeout":2000000000,"queue":10,"retry":86400000000000,` +
-		`"header":{"Authorization":"Bearer {file./etc/key}","X-Team":"ops"},"allow_http":true}`
+		`"header":{"Authorization":"Bearer {file./etc/key}","X-Team":"ops"},"allow_http":true,"source":"Testfile:1"}`
 	if string(got) != want {
 		t.Errorf("it is\n%s, want\n%s", got, want)
 	}

@@ -51,7 +51,8 @@ func (r *receiver) add(w *Webhook) error {
 	defer r.mu.Unlock()
 	for _, other := range r.holders {
 		if other.options.configuration == w.options.configuration && !reflect.DeepEqual(other.options.Options, w.options.Options) {
-			return fmt.Errorf("webhook: two handlers send to the same URL of %s with different options: give them the same", w.options.host)
+			return fmt.Errorf("webhook%s: it sends to the same URL of %s as another%s, with different options: give both the same header, timeout, queue and retry",
+				w.at(), w.options.host, other.at())
 		}
 	}
 	r.holders = append(r.holders, w)

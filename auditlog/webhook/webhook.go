@@ -63,6 +63,9 @@ type Webhook struct {
 	// Lets alarms go in the clear to another host, with whatever secrets the headers have.
 	// Default: false.
 	AllowHTTP bool `json:"allow_http,omitempty"`
+	// Where the Caddyfile has this handler, for messages. Whether others send to the same
+	// URL is known only long after the line was read.
+	Source string `json:"source,omitempty"`
 
 	options options
 	joined  *receiver // nil until joined
@@ -217,6 +220,14 @@ func (w *Webhook) Handle(_ context.Context, e caddy.Event) error {
 	}
 	w.joined.courier.Take(a.Event, body)
 	return nil
+}
+
+// at says where the Caddyfile has this handler, if it comes from one.
+func (w *Webhook) at() string {
+	if w.Source == "" {
+		return ""
+	}
+	return " at " + w.Source
 }
 
 // Cleanup leaves the receiver's queue.

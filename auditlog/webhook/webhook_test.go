@@ -303,6 +303,13 @@ func TestHandlersOfOneURLAgree(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "different options") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("the error is %v", err)
 	}
+	load(t, ctx, `{"url":"https://b.example.com/secret","source":"Caddyfile:4"}`)
+	_, err = tryLoad(ctx, `{"url":"https://b.example.com/secret","header":{"X-Team":"ops"},"source":"Caddyfile:7"}`)
+	for _, say := range []string{"https://b.example.com", " at Caddyfile:4", " at Caddyfile:7", "header"} {
+		if err == nil || !strings.Contains(err.Error(), say) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("the error does not say %q: %v", say, err)
+		}
+	}
 	next, _ := configuration(t)
 	load(t, next, `{"url":"https://a.example.com/secret","queue":7}`) // after a reload they may differ
 }

@@ -45,7 +45,7 @@ func New(max int) *Store {
 // nobody in whom it could not remember.
 func (s *Store) First(issuer, jti string, expires, now time.Time) bool {
 	key := idOf(issuer, jti)
-	shard := &s.shards[key[len(key)-1]%shards]
+	shard := s.shardOf(key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	if until, known := shard.until[key]; known && now.Unix() <= until {
@@ -60,6 +60,17 @@ func (s *Store) First(issuer, jti string, expires, now time.Time) bool {
 	shard.until[key] = expires.Unix() + 1
 	return true
 }
+
+// forget takes a token back that was the first, but did not pass.
+func (s *Store) forget(issuer, jti string) {
+	key := idOf(issuer, jti)
+	shard := s.shardOf(key)
+	shard.mu.Lock()
+	defer shard.mu.Unlock()
+	delete(shard.until, key)
+}
+
+func (s *Store) shardOf(key id) *shard { return &s.shards[key[len(key)-1]%shards] }
 
 // idOf is what a token is called here.
 func idOf(issuer, jti string) id {

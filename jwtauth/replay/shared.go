@@ -40,21 +40,32 @@ func NewShared(client goredis.UniversalClient, prefix string, timeout time.Durat
 	return s
 }
 
-// First reports whether this is the first time that the token comes to any gateway.
-func (s *Shared) First(issuer, jti string, expires, now time.Time) bool {
+// ErrUnavailable says that nobody can tell whether a token has been used.
+var ErrUnavailable = errors.New("the memory of tokens that gateways share does not answer")
+
+// First reports whether this is the first time that the token comes to any gateway. With
+// ErrUnavailable it must not pass, but is not used up by that.
+func (s *Shared) First(issuer, jti string, expires, now time.Time) (bool, error) {
+	if s.refuse && s.down.Load() {
+		return false, ErrUnavailable
+	}
 	if !s.local.First(issuer, jti, expires, now) {
-		return false
+		return false, nil
 	}
 	if !s.down.Load() {
 		first, err := s.first(issuer, jti, expires.Sub(now)+time.Second)
 		if err == nil {
-			return first
+			return first, nil
 		}
 		if s.down.CompareAndSwap(false, true) {
 			s.tell(err)
 		}
 	}
-	return !s.refuse
+	if s.refuse {
+		s.local.forget(issuer, jti)
+		return false, ErrUnavailable
+	}
+	return true, nil
 }
 
 // first asks Redis, whose clock alone says when the token is forgotten.

@@ -33,6 +33,16 @@ func gateway(t *testing.T, server *redistest.Server, refuse bool) (*Shared, *ato
 	return s, told
 }
 
+// passes shows a token that lives for a minute, to a gateway that can tell.
+func passes(t *testing.T, s *Shared, issuer, jti string, now time.Time) bool {
+	t.Helper()
+	first, err := s.First(issuer, jti, now.Add(time.Minute), now)
+	if err != nil {
+		t.Error(err)
+	}
+	return first
+}
+
 func TestATokenPassesOneOfManyGatewaysOnce(t *testing.T) {
 	server := redistest.Start(t)
 	one, _ := gateway(t, server, false)
@@ -40,15 +50,15 @@ func TestATokenPassesOneOfManyGatewaysOnce(t *testing.T) {
 	now := time.Now()
 	for n := range 100 {
 		jti := fmt.Sprint(n)
-		if !one.First("iss", jti, now.Add(time.Minute), now) {
+		if !passes(t, one, "iss", jti, now) {
 			t.Fatal("refused the first time")
 		}
 		// the other's clock is wrong
 		late := now.Add(37 * time.Hour)
-		if other.First("iss", jti, late.Add(time.Minute), late) || one.First("iss", jti, now.Add(time.Minute), now) {
+		if passes(t, other, "iss", jti, late) || passes(t, one, "iss", jti, now) {
 			t.Fatal("passed twice")
 		}
-		if !other.First("another", jti, now.Add(time.Minute), now) {
+		if !passes(t, other, "another", jti, now) {
 			t.Fatal("another issuer's token is refused")
 		}
 	}
@@ -60,29 +70,62 @@ func TestATokenPassesOneOfManyGatewaysOnce(t *testing.T) {
 	}
 }
 
+// awaitBack waits until Redis was lost and is back.
+func awaitBack(t *testing.T, told *atomic.Int32) {
+	t.Helper()
+	for end := time.Now().Add(10 * time.Second); told.Load() != 101; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("it never comes back")
+		}
+	}
+}
+
 func TestTokensSeenWithoutRedisAreToldWhenItIsBack(t *testing.T) {
 	server := redistest.Start(t)
 	one, told := gateway(t, server, false)
 	other, _ := gateway(t, server, false)
-	strict, _ := gateway(t, server, true)
 	now := time.Now()
-	one.First("iss", "before", now.Add(time.Minute), now)
+	passes(t, one, "iss", "before", now)
 	server.Kill()
-	if !one.First("iss", "a", now.Add(time.Minute), now) || one.First("iss", "a", now.Add(time.Minute), now) {
+	if !passes(t, one, "iss", "a", now) || passes(t, one, "iss", "a", now) {
 		t.Error("without Redis, a token passes not exactly once")
 	}
-	if strict.First("iss", "b", now.Add(time.Minute), now) {
-		t.Error("a gateway that is to refuse without Redis lets a token pass")
-	}
 	server.Restart()
-	for end := time.Now().Add(10 * time.Second); told.Load() != 101; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal(errors.New("it never comes back"))
-		}
-	}
+	awaitBack(t, told)
 	for _, jti := range []string{"before", "a"} {
-		if other.First("iss", jti, now.Add(time.Minute), now) {
+		if passes(t, other, "iss", jti, now) {
 			t.Errorf("token %q passes another gateway after Redis has forgotten it", jti)
 		}
+	}
+}
+
+// It tells so of any token, also of one that it has refused before: who tries again has
+// not shown a token twice that passed.
+func TestAGatewayThatRefusesWithoutRedisUsesNoTokenUp(t *testing.T) {
+	server := redistest.Start(t)
+	strict, told := gateway(t, server, true)
+	other, _ := gateway(t, server, true)
+	now := time.Now()
+	if !passes(t, strict, "iss", "before", now) {
+		t.Error("with Redis a token does not pass")
+	}
+	server.Kill()
+	for _, jti := range []string{"a", "a", "b", "before"} {
+		if first, err := strict.First("iss", jti, now.Add(time.Minute), now); first || !errors.Is(err, ErrUnavailable) {
+			t.Errorf("token %q: passes %v, %v", jti, first, err)
+		}
+	}
+	server.Restart()
+	awaitBack(t, told)
+	for _, jti := range []string{"a", "b"} {
+		if !passes(t, strict, "iss", jti, now) {
+			t.Errorf("token %q, which never passed, does not when Redis is back", jti)
+		}
+		if passes(t, strict, "iss", jti, now) || passes(t, other, "iss", jti, now) {
+			t.Errorf("token %q passes twice", jti)
+		}
+	}
+	if passes(t, strict, "iss", "before", now) || passes(t, other, "iss", "before", now) {
+		t.Error("a token that passed before Redis was gone passes again")
 	}
 }

@@ -23,6 +23,9 @@ const maxLength = 8 << 10
 type Verifier struct {
 	// Keys are those that a token may be signed with.
 	Keys key.Source
+	// Remote are more of them, if there are any. They are asked for only if none of Keys
+	// has signed the token, for that may take its time.
+	Remote key.Source
 	// MaxLifetime bounds both what a token may claim (exp − iat) and its age.
 	MaxLifetime time.Duration
 	// Leeway is how far the issuer's clock may be off. It does not stretch MaxLifetime.
@@ -163,22 +166,37 @@ func decodeHeader(data []byte) (h header, fault Fault) {
 // missing, a token that no other has signed may be theirs, and is refused without a
 // charge of forgery.
 func (v *Verifier) checkSignature(ctx context.Context, h header, signed string, signature []byte) Fault {
-	keys, decoy, missing := v.Keys.Find(ctx, h.algorithm, h.kid)
-	sound := false
-	for _, k := range keys {
-		sound = sound || k.Verify(signed, signature)
+	var decoy *key.Key
+	tried, missing := false, false
+	for _, source := range []key.Source{v.Keys, v.Remote} {
+		if source == nil {
+			continue
+		}
+		keys, isDecoy, lacks := source.Find(ctx, h.algorithm, h.kid)
+		missing = missing || lacks
+		if isDecoy {
+			decoy = keys[0]
+			continue
+		}
+		for _, k := range keys {
+			if k.Verify(signed, signature) {
+				return ""
+			}
+			tried = true
+		}
+	}
+	if decoy != nil && !tried {
+		decoy.Verify(signed, signature) // for the time it takes
 	}
 	switch {
-	case sound && !decoy:
-		return ""
 	case missing:
 		return KeysUnavailable
-	case len(keys) == 0:
-		return BadAlgorithm
-	case decoy:
+	case tried:
+		return BadSignature
+	case decoy != nil:
 		return UnknownKey
 	}
-	return BadSignature
+	return BadAlgorithm
 }
 
 func (v *Verifier) checkClaims(c Claims, now time.Time) Fault {

@@ -270,6 +270,9 @@ func TestEachFaultHasItsDiagnosis(t *testing.T) {
 
 		{"the gateway is down", func(_ *Patient, w *world) { w.connectErr = fmt.Errorf("dial: %w", syscall.ECONNREFUSED) }, "gateway", Failed, "systemctl status"},
 		{"its name is not known", func(_ *Patient, w *world) { w.connectErr = &net.DNSError{Err: "no such host"} }, "gateway", Failed, "--connect"},
+		{"this host does not have the address to come from", func(_ *Patient, w *world) {
+			w.connectErr = fmt.Errorf("dial: %w", os.NewSyscallError("bind", syscall.EADDRNOTAVAIL))
+		}, "gateway", Failed, "`ip addr`"},
 		{"a firewall is in between", func(_ *Patient, w *world) { w.connectErr = os.ErrDeadlineExceeded }, "gateway", Failed, "port 18789"},
 		{"it speaks no TLS", func(_ *Patient, w *world) {
 			w.handshakeErr = errors.New("tls: first record does not look like a TLS handshake")

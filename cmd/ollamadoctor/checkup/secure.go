@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -22,6 +23,7 @@ func checkReachable(ctx context.Context, p *Patient) Finding {
 	}
 	err := p.Gateway.Connect(ctx)
 	var unknown *net.DNSError
+	call, _ := errors.AsType[*os.SyscallError](err)
 	switch {
 	case err == nil:
 		return ok("%s takes connections", p.GatewayAddress)
@@ -32,6 +34,9 @@ func checkReachable(ctx context.Context, p *Patient) Finding {
 		return failed("nothing listens at %s", p.GatewayAddress).because(
 			"The gateway is not running, or listens on another port or address.",
 			"Look at `systemctl status caddy-ollama` and its journal; `caddy run` says why it does not start.")
+	case call != nil && call.Syscall == "bind": // to the address of --from, before anything is sent
+		return failed("no connection to %s: %v", p.GatewayAddress, err).because(
+			"--from is no address of this host.", "Say --from with one that `ip addr` shows here, or leave it out.")
 	}
 	return failed("no connection to %s: %v", p.GatewayAddress, err).because(
 		"A firewall stands in between, or the host is down.", "Open port "+portOf(p.GatewayAddress)+" for this host.")
