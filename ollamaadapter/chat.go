@@ -96,9 +96,7 @@ func (h *Handler) resolve(r *http.Request, next caddyhttp.Handler, asked string)
 // the upstream.
 func (h *Handler) permitted(r *http.Request, asked string) (model string, err error) {
 	if asked == "" {
-		return "", refused(&openai.Error{
-			Message: "missing", Type: openai.TypeInvalidRequest, Param: "model", Code: openai.CodeMissing,
-		})
+		return "", refused(openai.FieldError("model", openai.CodeMissing, "missing"))
 	}
 	rec := record.From(r.Context())
 	rec.RequestModel = asked[:min(len(asked), 256)]
