@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -26,6 +27,8 @@ func CheckEmbedding(req *openai.EmbeddingRequest) error {
 		return missing("input")
 	case len(req.Input.Texts) > maxInputs:
 		return invalid("input", "must have at most 2048 texts")
+	case slices.Contains(req.Input.Texts, ""): // OpenAI refuses it; Ollama has no vector for it, and no word of that
+		return invalid("input", "must have no empty text")
 	case req.EncodingFormat != "" && req.EncodingFormat != "float" && req.EncodingFormat != "base64":
 		return invalid("encoding_format", "must be float or base64")
 	case req.Dimensions != nil && *req.Dimensions < 1:
