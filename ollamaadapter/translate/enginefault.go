@@ -13,8 +13,8 @@ import (
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
 
-// Fault is an error that an engine reports in the midst of its stream, as the status
-// and error that the client gets.
+// Fault is an error that an engine reports in the midst of its stream, or that only an
+// answer shows, as the status and error that the client gets.
 type Fault struct {
 	Status int
 	Told   *openai.Error
