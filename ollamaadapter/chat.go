@@ -9,7 +9,6 @@ import (
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/jwtauth/permit"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
-	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
@@ -135,8 +134,9 @@ func (h *Handler) settings(u upstream) translate.Settings {
 		Reasoning:   reasoningFields[h.Reasoning],
 		Version:     u.server.Version,
 		Features:    u.server.Features,
-		Remote:      u.model.RemoteHost != "" || policy.IsCloud(u.name),
+		Remote:      u.remote(),
 		Thinks:      thinks,
 		ThinksKnown: known,
+		TextOnly:    u.textOnly(),
 	}
 }

@@ -199,6 +199,7 @@ func (e *engineError) refusal(status int) *openai.Error {
 		{"does not support tools", "the model does not support tools", "tools"},
 		{"not a multimodal model", "the model takes text only", "messages"},
 		{"image input is not supported", "the model takes text only", "messages"},
+		{"does not support images", "the model does not support images", "messages"}, // another gateway's
 		{"audio input is not supported", "the model takes no sound", "messages"},
 		{"suffix is not", "the model cannot fill in before a suffix", "suffix"},
 		{"does not support embeddings", "the model makes no embeddings", "model"},
