@@ -219,7 +219,7 @@ func TestTheDoctorFindsWhatIsWrong(t *testing.T) {
 			step: "adapter", says: []string{"a chat is answered", "ollama_adapter is missing"}},
 		{name: "the adapter lists other models",
 			sick: func(t *testing.T, c *clinic) {
-				c.change("default_model hello", "default_model hello\n\t\t\tmodels other*")
+				c.change("default_model hello", "models other*")
 			},
 			step: "adapter", says: []string{"404", "models_claim"}},
 		{name: "Ollama fails in the midst of an answer",

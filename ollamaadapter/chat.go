@@ -9,7 +9,6 @@ import (
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/jwtauth/permit"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
-	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
@@ -96,9 +95,7 @@ func (h *Handler) resolve(r *http.Request, next caddyhttp.Handler, asked string)
 // the upstream.
 func (h *Handler) permitted(r *http.Request, asked string) (model string, err error) {
 	if asked == "" {
-		return "", refused(&openai.Error{
-			Message: "missing", Type: openai.TypeInvalidRequest, Param: "model", Code: openai.CodeMissing,
-		})
+		return "", refused(openai.FieldError("model", openai.CodeMissing, "missing"))
 	}
 	rec := record.From(r.Context())
 	rec.RequestModel = asked[:min(len(asked), 256)]
@@ -137,8 +134,9 @@ func (h *Handler) settings(u upstream) translate.Settings {
 		Reasoning:   reasoningFields[h.Reasoning],
 		Version:     u.server.Version,
 		Features:    u.server.Features,
-		Remote:      u.model.RemoteHost != "" || policy.IsCloud(u.name),
+		Remote:      u.remote(),
 		Thinks:      thinks,
 		ThinksKnown: known,
+		TextOnly:    u.textOnly(),
 	}
 }

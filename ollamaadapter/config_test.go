@@ -50,6 +50,46 @@ func TestJSONMistakes(t *testing.T) {
 	}
 }
 
+// Every request that names no model would be a 404, and nobody would know why.
+func TestADefaultModelMustBeOneThatClientsMayHave(t *testing.T) {
+	for _, test := range []struct{ name, in, says string }{
+		{"not among the models", `{"default_model":"a","models":["b*","qwen*"]}`, "default_model a: models b* qwen* does not list it"},
+		{"another tag than the listed one", `{"default_model":"a:7b","models":["a"]}`, "default_model a:7b"},
+		{"without a tag, where another is listed", `{"default_model":"a","models":["a:7b"]}`, "default_model a"},
+		{"an alias's real name, which is not listed", `{"default_model":"a","models":["b"],"alias":{"x":"a"}}`, "default_model a"},
+		{"in the cloud, which must be listed", `{"default_model":"a:cloud"}`, "default_model a:cloud: it runs in Ollama's cloud"},
+		{"in the cloud, of which no glob speaks", `{"default_model":"a:cloud","models":["a*"]}`, "default_model a:cloud: it runs in Ollama's cloud"},
+		{"no name of a model", `{"default_model":"a b"}`, `default_model "a b"`},
+		{"a glob", `{"default_model":"qwen*"}`, `default_model "qwen*"`},
+		{"not among an engine's models", `{"upstream":"openai","default_model":"org/a","models":["org/b"]}`, "default_model org/a"},
+	} {
+		t.Run(test.name+" is an error", func(t *testing.T) {
+			_, err := caddyContext(t).LoadModuleByID("http.handlers.ollama_adapter", json.RawMessage(test.in))
+			if err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("the error is %v, want one that says %q", err, test.says)
+			}
+		})
+	}
+	for _, test := range []struct{ name, in string }{
+		{"with no models listed", `{"default_model":"a"}`},
+		{"none, with models listed", `{"models":["b"]}`},
+		{"listed by a glob", `{"default_model":"qwen3:32b","models":["b","qwen*"]}`},
+		{"listed with the tag that is meant without one", `{"default_model":"a","models":["a:latest"]}`},
+		{"with the tag that is meant, listed without one", `{"default_model":"a:latest","models":["a"]}`},
+		{"listed in another case", `{"default_model":"Qwen3","models":["qwen3"]}`},
+		{"an alias", `{"default_model":"chat","models":["b"],"alias":{"chat":"a"}}`},
+		{"an alias with the tag that is meant", `{"default_model":"chat:latest","models":["b"],"alias":{"chat":"a"}}`},
+		{"an alias of a model in the cloud", `{"default_model":"chat","alias":{"chat":"a:cloud"}}`},
+		{"in the cloud and listed", `{"default_model":"a:cloud","models":["a:cloud"]}`},
+	} {
+		t.Run(test.name+" is none", func(t *testing.T) {
+			if _, err := caddyContext(t).LoadModuleByID("http.handlers.ollama_adapter", json.RawMessage(test.in)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 // Caddy makes JSON of a Caddyfile and loads that: what the one takes, the other must.
 func TestDefaultsReachOllamaAsTheCaddyfileHasThem(t *testing.T) {
 	for _, test := range []struct{ option, value string }{

@@ -138,7 +138,7 @@ func TestConversationsAreNamedWithAKey(t *testing.T) {
 }
 
 func TestConversationByItsFirstImage(t *testing.T) {
-	g, _ := start(t, ollamaadapter.Handler{}, ollamatest.Says("m", "hi"))
+	g, _ := start(t, ollamaadapter.Handler{}, able("m", "vision")...)
 	seen := make(map[string]bool)
 	for _, image := range []string{"AAAA", "BBBB", "AAAA"} {
 		body := `{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":"what?"},{"type":"image_url","image_url":"data:image/png;base64,` + image + `"}]}]}`

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/catalog"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/policy"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/translate"
 )
 
@@ -25,6 +26,17 @@ func (h *Handler) upstream(r *http.Request, next caddyhttp.Handler, model string
 	return upstream{
 		name: model, server: h.catalog.Server(r.Context(), ask), model: h.catalog.Model(r.Context(), ask, model),
 	}
+}
+
+// remote reports whether the model runs elsewhere.
+func (u upstream) remote() bool { return u.model.RemoteHost != "" || policy.IsCloud(u.name) }
+
+// textOnly reports whether the model is known to see no images. A model that cannot even
+// write is one whose file Ollama could not read; of one that runs elsewhere it has none.
+func (u upstream) textOnly() bool {
+	sees, known := u.model.Can("vision")
+	writes, _ := u.model.Can("completion")
+	return known && writes && !sees && u.server.Features.TellsVision && !u.remote()
 }
 
 // identity is what all parts of one answer have in common.

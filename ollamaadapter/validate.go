@@ -24,6 +24,9 @@ func (h *Handler) Validate() error {
 	if err := h.checkUpstream(); err != nil {
 		return err
 	}
+	if err := h.checkDefaultModel(); err != nil {
+		return err
+	}
 	if h.SystemRole != "native" && h.SystemRole != "merge" {
 		return fmt.Errorf("system_role %q: it must be native or merge", h.SystemRole)
 	}

@@ -48,6 +48,7 @@ func TestWhatIsWrongAnywayIsRefusedBeforeOllamaIsAsked(t *testing.T) {
 		{"an option of a text out of range", text, `{"model":"m","prompt":"p","top_p":2}`, 400, "top_p"},
 		{"an embedding model that is not allowed", embeddings, `{"model":"other"}`, 404, "model"},
 		{"no input", embeddings, `{"model":"m"}`, 400, "input"},
+		{"an empty input, for which Ollama has no vector", embeddings, `{"model":"m","input":["i",""]}`, 400, "input"},
 		{"an encoding nobody knows", embeddings, `{"model":"m","input":"i","encoding_format":"x"}`, 400, "encoding_format"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 type Features struct {
 	TypeLists      bool // a tool's `"type": ["string", "null"]`, since 0.6.6
 	SchemaFormat   bool // `format` with a JSON schema, since 0.5.0
+	TellsVision    bool // the capability of models with a projector, too (#10509), since 0.7.0 at the latest
 	ToolStreams    bool // streams with tool calls, since 0.8.0
 	Think          bool // `think` and message.thinking, since 0.9.0
 	ThinkLevels    bool // `think: "low"` for every model, since 0.17.7; for gpt-oss since 0.11.0
@@ -33,6 +34,7 @@ func FeaturesOf(version string) Features {
 	return Features{
 		SchemaFormat:   since(5, 0),
 		TypeLists:      since(6, 6),
+		TellsVision:    since(7, 0),
 		ToolStreams:    since(8, 0),
 		Think:          since(9, 0),
 		AnyOf:          since(11, 3),

@@ -51,7 +51,10 @@ func (p *Prompt) UnmarshalJSONFrom(dec *jsontext.Decoder) error {
 		p.Tokens = true
 		return nil
 	}
-	return json.Unmarshal(value, &p.Texts)
+	if json.Unmarshal(value, &p.Texts) != nil {
+		return wrongType(dec) // its own error would name the place within value alone
+	}
+	return nil
 }
 
 // TextCompletion is the answer to a TextRequest, and each chunk of a streamed one.

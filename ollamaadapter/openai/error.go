@@ -41,11 +41,13 @@ type Error struct {
 	Code    string // may be empty
 }
 
-func (e *Error) Error() string {
-	if e.Param == "" {
-		return e.Message
-	}
-	return e.Param + ": " + e.Message
+func (e *Error) Error() string { return e.Message }
+
+// FieldError is the error for a field of a request. Its message names the field, because
+// SDKs show the message alone. So param must be a name of ours, with indices where it
+// needs them, and nothing of the input.
+func FieldError(param, code, message string) *Error {
+	return &Error{Message: param + ": " + message, Type: TypeInvalidRequest, Param: param, Code: code}
 }
 
 // errorBody is Error on the wire: param and code are null, not missing, when empty.

@@ -33,14 +33,15 @@ func TestErrorJSON(t *testing.T) {
 	}
 }
 
-func TestErrorTextNamesTheParam(t *testing.T) {
-	for want, e := range map[string]openai.Error{
-		"wrong type":              {Message: "wrong type"},
-		"temperature: wrong type": {Message: "wrong type", Param: "temperature"},
-	} {
-		if got := e.Error(); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
+// SDKs show people the message, and the log has the text.
+func TestAFieldErrorNamesTheFieldInItsMessage(t *testing.T) {
+	e := openai.FieldError("temperature", openai.CodeInvalidType, "wrong type")
+	const want = `{"error":{"message":"temperature: wrong type","type":"invalid_request_error","param":"temperature","code":"invalid_type"}}`
+	if got := string(e.JSON()); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	if got := e.Error(); got != "temperature: wrong type" {
+		t.Errorf("the text is %q", got)
 	}
 }
 

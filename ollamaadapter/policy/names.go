@@ -4,9 +4,9 @@ package policy
 
 import "strings"
 
-// plainName reports whether a model may have this name as Ollama takes it:
+// PlainName reports whether a model may have this name as Ollama takes it:
 // [host/][namespace/]name[:tag].
-func plainName(name string) bool {
+func PlainName(name string) bool {
 	if name == "" || len(name) > 256 || strings.IndexByte("._/:@-", name[0]) >= 0 {
 		return false
 	}

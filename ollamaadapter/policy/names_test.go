@@ -14,7 +14,7 @@ func TestPlainNamesAreThoseOfOllama(t *testing.T) {
 		names = append(names, c, "a"+c, "a"+c+"b", c+"b")
 	}
 	for _, name := range names {
-		if got := plainName(name); got != ollamas.MatchString(name) {
+		if got := PlainName(name); got != ollamas.MatchString(name) {
 			t.Errorf("%q: %t", name, got)
 		}
 	}

@@ -42,7 +42,7 @@ func (p *Policy) Resolve(asked string, only []string) (model string, allowed boo
 	if asked == "" {
 		asked = p.DefaultModel
 	}
-	if !plainName(asked) {
+	if !PlainName(asked) {
 		return "", false
 	}
 	if !Permits(only, asked) {

@@ -35,6 +35,9 @@ func decode[Request any](body []byte) (*Request, error) {
 	req := new(Request)
 	err := json.Unmarshal(body, req)
 	if err == nil {
+		if jsontext.Value(body).Kind() != '{' { // null, which would be a request of nothing
+			return nil, noObject()
+		}
 		return req, nil
 	}
 	semantic, ok := errors.AsType[*json.SemanticError](err)
@@ -43,9 +46,16 @@ func decode[Request any](body []byte) (*Request, error) {
 			Message: "the request body is not valid JSON", Type: openai.TypeInvalidRequest, Code: openai.CodeInvalidJSON,
 		}
 	}
-	return nil, &openai.Error{
-		Message: "wrong type", Type: openai.TypeInvalidRequest, Code: openai.CodeInvalidType,
-		Param: param(semantic.JSONPointer),
+	field := param(semantic.JSONPointer)
+	if field == "" {
+		return nil, noObject()
+	}
+	return nil, wrongType(field)
+}
+
+func noObject() error {
+	return &openai.Error{
+		Message: "the request body must be a JSON object", Type: openai.TypeInvalidRequest, Code: openai.CodeInvalidType,
 	}
 }
 

@@ -2,6 +2,7 @@ package translate_test
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -69,6 +70,41 @@ func TestDecodeChatNamesTheFieldAtFault(t *testing.T) {
 	}
 }
 
+// What is read by a method of its own names its field as well.
+func TestDecodeNamesTheFieldOfEveryForm(t *testing.T) {
+	chat := func(body []byte) error { _, err := translate.DecodeChat(body); return err }
+	text := func(body []byte) error { _, err := translate.DecodeText(body); return err }
+	embedding := func(body []byte) error { _, err := translate.DecodeEmbedding(body); return err }
+	native := func(body []byte) error { _, err := translate.DecodeNative(body); return err }
+	for _, test := range []struct {
+		name   string
+		decode func([]byte) error
+		body   string
+		param  string
+	}{
+		{"a number for the input", embedding, `{"input":5}`, "input"},
+		{"an object for the input", embedding, `{"input":{"CANARY":1}}`, "input"},
+		{"a number among the input's texts", embedding, `{"input":["a",7]}`, "input"},
+		{"an object among the input's texts", embedding, `{"input":[{"CANARY":1}]}`, "input"},
+		{"true for the prompt", text, `{"prompt":true}`, "prompt"},
+		{"a list among the prompts", text, `{"prompt":["a",["CANARY"]]}`, "prompt"},
+		{"no duration for keep_alive", chat, `{"keep_alive":"CANARY"}`, "keep_alive"},
+		{"a list for keep_alive", embedding, `{"keep_alive":["CANARY"]}`, "keep_alive"},
+		{"a number for Ollama's own prompt", native, `{"prompt":1}`, "prompt"},
+		{"a text for Ollama's own options", native, `{"options":"CANARY"}`, "options"},
+		{"a text for one of them", native, `{"options":{"seed":"CANARY"}}`, "options.seed"},
+		{"a list for a body of Ollama's own", native, `["CANARY"]`, ""},
+		{"null for a body of Ollama's own", native, `null`, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := openaiError(t, test.decode([]byte(test.body)))
+			if e.Code != openai.CodeInvalidType || e.Param != test.param {
+				t.Errorf("code %q, param %q; want %q, %q", e.Code, e.Param, openai.CodeInvalidType, test.param)
+			}
+		})
+	}
+}
+
 func TestDecodeChatRefusesWhatIsNotOneJSONValue(t *testing.T) {
 	for _, test := range []struct{ name, body string }{
 		{"no body", ""},
@@ -89,6 +125,8 @@ func TestDecodeChatRefusesWhatIsNotOneJSONValue(t *testing.T) {
 		{"a name twice, once in escapes", `{"model":"m","\u006dodel":"CANARY"}`},
 		{"a name twice within a message", `{"messages":[{"role":"user","role":"CANARY"}]}`},
 		{"a name twice within a schema", `{"tools":[{"function":{"parameters":{"CANARY":1,"CANARY":2}}}]}`},
+		{"a name twice within the metadata", `{"metadata":{"CANARY":1,"CANARY":2}}`},
+		{"a name twice within Ollama's options", `{"options":{"CANARY":1,"CANARY":2}}`},
 		{"a name twice within an unknown field", `{"x":{"CANARY":1,"CANARY":2}}`},
 		{"a raw line break within a string", "{\"model\":\"CANARY\n\"}"},
 		{"invalid UTF-8 in a value", "{\"model\":\"CANARY\xff\"}"},
@@ -136,7 +174,47 @@ func openaiError(t *testing.T, err error) *openai.Error {
 	if text := string(e.JSON()) + err.Error(); strings.Contains(text, canary) {
 		t.Errorf("the error repeats the client's input: %s", text)
 	}
+	// SDKs show people the message, and openai for JavaScript nothing else
+	if e.Param != "" && !strings.HasPrefix(e.Message, e.Param+": ") {
+		t.Errorf("the message %q does not name %s", e.Message, e.Param)
+	}
+	if e.Param != "" && !ownName.MatchString(e.Param) {
+		t.Errorf("the field's name %q is none of ours", e.Param)
+	}
 	return e
+}
+
+// ownName is a field as we name it: in small letters, where the tests' wrong input has
+// capitals.
+var ownName = regexp.MustCompile(`^[a-z_]+(\[[0-9]+\]|\.[a-z_]+)*$`)
+
+// What a client's user reads of a mistake is the message alone, and the text of an error,
+// which is for the log, says no more.
+func TestTheMessageAloneTellsTheMistake(t *testing.T) {
+	for _, test := range []struct{ name, body, want string }{
+		{"no messages", `{}`, "messages: missing"},
+		{"a field out of range", asking(`"temperature":3`), "temperature: must lie between 0 and 2"},
+		{"a field that is not supported", asking(`"logit_bias":{"1":1}`), "logit_bias: not supported by this server"},
+		{"a field of a wrong type", asking(`"temperature":"CANARY"`), "temperature: wrong type"},
+		{"a field within", talk(`{"role":"user"},{"role":"CANARY"}`), "messages[1].role: must be system, developer, user, assistant or tool"},
+		{"an option of Ollama's own", asking(`"options":{"top_k":"CANARY"}`), "options.top_k: wrong type"},
+		{"a list for the body", `[]`, "the request body must be a JSON object"},
+		{"a text for the body", ` "CANARY"`, "the request body must be a JSON object"},
+		{"null for the body", " null\n", "the request body must be a JSON object"},
+		{"no JSON", `CANARY`, "the request body is not valid JSON"},
+		{"no body", ``, "the request has no body"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			req, err := translate.DecodeChat([]byte(test.body))
+			if err == nil {
+				_, err = translate.DraftChat(req)
+			}
+			e := openaiError(t, err)
+			if e.Message != test.want || err.Error() != test.want {
+				t.Errorf("the message is %q and the text %q, want %q", e.Message, err, test.want)
+			}
+		})
+	}
 }
 
 func TestDecodeChatTakesNullForLeftOut(t *testing.T) {

@@ -3,7 +3,10 @@ package translate
 import (
 	"encoding/base64"
 	"encoding/binary"
+	"fmt"
 	"math"
+	"net/http"
+	"slices"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -26,6 +29,8 @@ func CheckEmbedding(req *openai.EmbeddingRequest) error {
 		return missing("input")
 	case len(req.Input.Texts) > maxInputs:
 		return invalid("input", "must have at most 2048 texts")
+	case slices.Contains(req.Input.Texts, ""): // OpenAI refuses it; Ollama has no vector for it, and no word of that
+		return invalid("input", "must have no empty text")
 	case req.EncodingFormat != "" && req.EncodingFormat != "float" && req.EncodingFormat != "base64":
 		return invalid("encoding_format", "must be float or base64")
 	case req.Dimensions != nil && *req.Dimensions < 1:
@@ -67,6 +72,10 @@ func (e *Exchange) Embeddings(body []byte, req *openai.EmbeddingRequest, model s
 	if len(resp.Embeddings) != len(req.Input.Texts) {
 		return nil, Summary{}, ErrCutShort
 	}
+	summary := Summary{Model: resp.Model, PromptTokens: resp.PromptEvalCount, Counted: true, Loading: resp.LoadDuration}
+	if err := tooManyDimensions(req.Dimensions, resp.Embeddings); err != nil {
+		return nil, summary, err
+	}
 	list := &openai.EmbeddingList{
 		Object: "list", Model: model,
 		Data:  make([]openai.Embedding, len(resp.Embeddings)),
@@ -79,7 +88,22 @@ func (e *Exchange) Embeddings(body []byte, req *openai.EmbeddingRequest, model s
 		}
 		list.Data[i] = openai.Embedding{Object: "embedding", Index: i, Embedding: data}
 	}
-	return list, Summary{Model: resp.Model, PromptTokens: resp.PromptEvalCount, Counted: true, Loading: resp.LoadDuration}, nil
+	return list, summary, nil
+}
+
+// tooManyDimensions is the fault of a request that asks for more than the model has,
+// which Ollama does not say: its vectors are as long as they are.
+func tooManyDimensions(asked *int64, vectors [][]float32) error {
+	if asked == nil {
+		return nil
+	}
+	for _, vector := range vectors {
+		if int64(len(vector)) < *asked {
+			return &Fault{http.StatusBadRequest, openai.FieldError("dimensions", openai.CodeInvalidValue,
+				fmt.Sprintf("the model has only %d", len(vector)))}
+		}
+	}
+	return nil
 }
 
 func (e *Exchange) vectors(body []byte) (*ollama.EmbedResponse, error) {

@@ -266,6 +266,7 @@ func TestEngineFault(t *testing.T) {
 		{"llama.cpp's", 400, `{"error":{"code":400,"message":"request (20 tokens) exceeds","type":"exceed_context_size_error","n_prompt_tokens":20,"n_ctx":10}}`, 400, "context_length_exceeded", "messages", "has 20 tokens and the model's context 10"},
 		{"another gateway's", 400, `{"error":{"message":"the conversation is longer","type":"invalid_request_error","param":"messages","code":"context_length_exceeded"}}`, 400, "context_length_exceeded", "messages", "longer"},
 		{"another gateway's of a field", 400, `{"error":{"message":"m","type":"invalid_request_error","param":"messages[0].content","code":"invalid_type"}}`, 400, "invalid_type", "messages[0].content", "refused"},
+		{"another gateway's of images", 400, `{"error":{"message":"messages: the model does not support images","type":"invalid_request_error","param":"messages","code":"unsupported_parameter"}}`, 400, "unsupported_parameter", "messages", "does not support images"},
 		{"a field that repeats the input is not told", 400, `{"error":{"message":"m","param":"x y CANARY","code":"CANARY"}}`, 400, "invalid_value", "", "refused"},
 		{"a model of another gateway's that is not for this client", 404, `{"error":{"message":"m","param":"model","code":"model_not_found"}}`, 404, "model_not_found", "model", ""},
 		{"vLLM's model that is not there", 404, `{"error":{"message":"The model x does not exist.","type":"NotFoundError","param":"model","code":404}}`, 404, "model_not_found", "model", ""},

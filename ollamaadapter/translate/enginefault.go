@@ -13,8 +13,8 @@ import (
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
 )
 
-// Fault is an error that an engine reports in the midst of its stream, as the status
-// and error that the client gets.
+// Fault is an error that an engine reports in the midst of its stream, or that only an
+// answer shows, as the status and error that the client gets.
 type Fault struct {
 	Status int
 	Told   *openai.Error
@@ -100,7 +100,7 @@ func streamFault(data []byte) error {
 	if e.code == "upstream_timeout" { // another gateway's, which has waited as long as we do
 		return ErrStalled
 	}
-	status, fault := e.fault(status)
+	status, fault := e.fault("", status) // which of its paths does not show
 	if status == http.StatusBadGateway {
 		return ErrUpstream
 	}
@@ -110,7 +110,7 @@ func streamFault(data []byte) error {
 // engineFault is UpstreamFault, of an engine.
 func engineFault(path string, status int, body []byte) (int, *openai.Error) {
 	e := readEngineError(body)
-	status, fault := e.fault(status)
+	status, fault := e.fault(path, status)
 	if fault.Code == openai.CodeContextLength {
 		fault.Param = inputOf[path]
 	}
@@ -122,12 +122,12 @@ var requestCodes = []string{
 	openai.CodeUnsupported, openai.CodeInvalidValue, openai.CodeInvalidType, openai.CodeMissing,
 }
 
-// fault is what the client is told of an error with this status.
-func (e *engineError) fault(status int) (int, *openai.Error) {
+// fault is what the client is told of an error with this status, at one of its paths.
+func (e *engineError) fault(path string, status int) (int, *openai.Error) {
 	switch {
 	case e.tooLong():
 		return http.StatusBadRequest, &openai.Error{
-			Message: e.lengths(), Type: openai.TypeInvalidRequest, Param: "messages", Code: openai.CodeContextLength,
+			Message: e.lengths(path), Type: openai.TypeInvalidRequest, Param: "messages", Code: openai.CodeContextLength,
 		}
 	case e.code == openai.CodeModelNotFound, status == http.StatusNotFound && strings.Contains(e.text, "model"):
 		return http.StatusNotFound, ModelNotFound()
@@ -168,14 +168,14 @@ func (e *engineError) tooLong() bool {
 var modelContext = regexp.MustCompile(`(?:maximum context length is|maximum model length of|` + "`max_new_tokens` must be <=|`inputs` must have less than" + `) ([0-9]{1,9})`)
 
 // lengths tells the lengths, as far as the engine does.
-func (e *engineError) lengths() string {
+func (e *engineError) lengths(path string) string {
 	if e.context > 0 && e.promptTokens > 0 {
-		return "the conversation has " + strconv.Itoa(e.promptTokens) + " tokens and the model's context " + strconv.Itoa(e.context)
+		return lengths(path, e.promptTokens, e.context)
 	}
 	if found := modelContext.FindStringSubmatch(e.text); found != nil {
-		return messageTooLong + " of " + found[1] + " tokens"
+		return messageTooLong(path) + " of " + found[1] + " tokens"
 	}
-	return messageTooLong
+	return messageTooLong(path)
 }
 
 // refusal says what it was about a request that an engine refused, as far as its words
@@ -199,6 +199,7 @@ func (e *engineError) refusal(status int) *openai.Error {
 		{"does not support tools", "the model does not support tools", "tools"},
 		{"not a multimodal model", "the model takes text only", "messages"},
 		{"image input is not supported", "the model takes text only", "messages"},
+		{"does not support images", "the model does not support images", "messages"}, // another gateway's
 		{"audio input is not supported", "the model takes no sound", "messages"},
 		{"suffix is not", "the model cannot fill in before a suffix", "suffix"},
 		{"does not support embeddings", "the model makes no embeddings", "model"},

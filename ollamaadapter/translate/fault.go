@@ -34,7 +34,7 @@ func UpstreamFault(path string, status int, body []byte) (int, *openai.Error) {
 		}
 		return http.StatusNotFound, ModelNotFound()
 	case http.StatusBadRequest:
-		fault := badRequest(text)
+		fault := badRequest(path, text)
 		if path == "/api/embed" && fault.Param == "" { // its answer to every failure of its own
 			return http.StatusBadGateway, openai.ErrorOf(http.StatusBadGateway)
 		}
@@ -65,13 +65,13 @@ func ModelNotFound() *openai.Error {
 
 // badRequest says what it was about a request that Ollama refused, as far as its
 // text is known (server/routes.go, v0.17.4 and later).
-func badRequest(text string) *openai.Error {
+func badRequest(path, text string) *openai.Error {
 	e := &openai.Error{
 		Message: "the model server refused the request", Type: openai.TypeInvalidRequest, Code: openai.CodeInvalidValue,
 	}
 	switch {
 	case strings.Contains(text, "exceeds the available context size"), strings.Contains(text, "exceeds the context length"):
-		e.Message, e.Param, e.Code = tooLong(text), "messages", openai.CodeContextLength
+		e.Message, e.Param, e.Code = tooLong(path, text), "messages", openai.CodeContextLength
 	case strings.Contains(text, "does not support tools"):
 		e.Message, e.Param, e.Code = "the model does not support tools", "tools", openai.CodeUnsupported
 	case strings.Contains(text, "does not support embed"):
@@ -90,11 +90,24 @@ func badRequest(text string) *openai.Error {
 	return e
 }
 
-const messageTooLong = "the conversation is longer than the model's context"
+// messageTooLong is for where no lengths are told.
+func messageTooLong(path string) string { return subject(path) + " is longer than the model's context" }
+
+// subject is what a model is to read, in words.
+func subject(path string) string {
+	switch inputOf[path] {
+	case "prompt":
+		return "the prompt"
+	case "input":
+		return "the input"
+	default:
+		return "the conversation"
+	}
+}
 
 // tooLong tells both lengths where the upstream does. Since 0.30 its error text is
 // llama-server's error object, as JSON.
-func tooLong(text string) string {
+func tooLong(path, text string) string {
 	var nested struct {
 		Error struct {
 			PromptTokens int `json:"n_prompt_tokens"`
@@ -102,10 +115,14 @@ func tooLong(text string) string {
 		} `json:"error"`
 	}
 	if json.Unmarshal([]byte(text), &nested) != nil || nested.Error.Context == 0 {
-		return messageTooLong
+		return messageTooLong(path)
 	}
-	return fmt.Sprintf("the conversation has %d tokens and the model's context %d",
-		nested.Error.PromptTokens, nested.Error.Context)
+	return lengths(path, nested.Error.PromptTokens, nested.Error.Context)
+}
+
+// lengths tells both, in tokens.
+func lengths(path string, prompt, context int) string {
+	return fmt.Sprintf("%s has %d tokens and the model's context %d", subject(path), prompt, context)
 }
 
 // upstreamText is the text of Ollama's `{"error": "text"}`. Other bodies have none.

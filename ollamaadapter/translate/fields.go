@@ -16,16 +16,16 @@ func isSet(v jsontext.Value) bool {
 // index names an element of a list as OpenAI does: messages[0].
 func index(list string, i int) string { return list + "[" + strconv.Itoa(i) + "]" }
 
-func missing(param string) error { return fieldError(param, openai.CodeMissing, "missing") }
+func missing(param string) error { return openai.FieldError(param, openai.CodeMissing, "missing") }
 
-func invalid(param, message string) error { return fieldError(param, openai.CodeInvalidValue, message) }
-
-func wrongType(param string) error { return fieldError(param, openai.CodeInvalidType, "wrong type") }
-
-func unsupported(param, message string) error {
-	return fieldError(param, openai.CodeUnsupported, message)
+func invalid(param, message string) error {
+	return openai.FieldError(param, openai.CodeInvalidValue, message)
 }
 
-func fieldError(param, code, message string) error {
-	return &openai.Error{Message: message, Type: openai.TypeInvalidRequest, Param: param, Code: code}
+func wrongType(param string) error {
+	return openai.FieldError(param, openai.CodeInvalidType, "wrong type")
+}
+
+func unsupported(param, message string) error {
+	return openai.FieldError(param, openai.CodeUnsupported, message)
 }

@@ -47,7 +47,7 @@ func DecodeNative(body []byte) (*Native, error) {
 	decoded, err := decodeOrdered(body)
 	whole, ok := decoded.(object)
 	if err != nil || !ok {
-		return nil, wrongType("")
+		return nil, noObject()
 	}
 	options := make(map[string]any)
 	for name, value := range known.Options {

@@ -15,11 +15,11 @@ const bytesOfToken = 4
 // Ollama does not (before 0.30). The prompt's length is an estimate: Ollama has counted
 // it but tells nobody. context is that of the loaded model, in tokens.
 func (e *Exchange) TellLengths(fault *openai.Error, context int) {
-	if fault.Code != openai.CodeContextLength || fault.Message != messageTooLong || context <= 0 {
+	if fault.Code != openai.CodeContextLength || fault.Message != messageTooLong(e.Path) || context <= 0 {
 		return
 	}
 	tokens := max(e.promptText()/bytesOfToken, context+1)
-	fault.Message = fmt.Sprintf("the conversation has about %d tokens and the model's context %d", tokens, context)
+	fault.Message = fmt.Sprintf("%s has about %d tokens and the model's context %d", subject(e.Path), tokens, context)
 }
 
 // promptText is the size of the longest text that a model was to read, in bytes

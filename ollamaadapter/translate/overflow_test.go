@@ -37,3 +37,37 @@ func TestTheLengthsOfAnOverflowAreTold(t *testing.T) {
 		})
 	}
 }
+
+// What is too long is called what it is: a text to embed is no conversation.
+func TestAnOverflowIsToldOfWhatWasSent(t *testing.T) {
+	const silent = `{"error":"the input length exceeds the context length"}`
+	const telling = `{"error":"{\"error\":{\"message\":\"request exceeds the available context size\",\"n_prompt_tokens\":351,\"n_ctx\":256}}"}`
+	const engines = `{"error":{"code":400,"message":"m","type":"exceed_context_size_error","n_prompt_tokens":351,"n_ctx":256}}`
+	const vllms = `{"error":{"code":400,"message":"This model's maximum context length is 256 tokens."}}`
+	embed := translate.EmbedRequest(embedding(t, `{"input":"hi"}`), translate.Settings{})
+	for _, test := range []struct {
+		path, answer string
+		exchange     *translate.Exchange // that makes its own estimate
+		want         string
+	}{
+		{"/api/embed", silent, nil, "the input is longer than the model's context"},
+		{"/api/embed", silent, embed, "the input has about 257 tokens and the model's context 256"},
+		{"/api/embed", telling, embed, "the input has 351 tokens and the model's context 256"},
+		{"/api/generate", silent, nil, "the prompt is longer than the model's context"},
+		{"/api/generate", telling, nil, "the prompt has 351 tokens and the model's context 256"},
+		{"/v1/embeddings", engines, nil, "the input has 351 tokens and the model's context 256"},
+		{"/v1/embeddings", vllms, nil, "the input is longer than the model's context of 256 tokens"},
+		{"/v1/completions", vllms, nil, "the prompt is longer than the model's context of 256 tokens"},
+		{"/v1/chat/completions", vllms, nil, "the conversation is longer than the model's context of 256 tokens"},
+	} {
+		t.Run(test.path+": "+test.want, func(t *testing.T) {
+			_, fault := translate.UpstreamFault(test.path, http.StatusBadRequest, []byte(test.answer))
+			if test.exchange != nil {
+				test.exchange.TellLengths(fault, 256)
+			}
+			if fault.Message != test.want {
+				t.Errorf("got %q", fault.Message)
+			}
+		})
+	}
+}

@@ -266,7 +266,7 @@ func TestPeerEmbedRequest(t *testing.T) {
 	for _, test := range []struct{ row, name, body, want, param, code string }{
 		{"input", "one text is a list of one, and is not cut where it is too long", `{"input":"a"}`, `{"model":"","input":["a"],"truncate":false}`, "", ""},
 		{"input", "several go in one request", `{"input":["a","b"]}`, `{"model":"","input":["a","b"],"truncate":false}`, "", ""},
-		{"input", "an empty text is a text, as to Ollama", `{"input":""}`, `{"model":"","input":[""],"truncate":false}`, "", ""},
+		{"input", "an empty text is refused, where Ollama answers with no vector", `{"input":""}`, "", "input", openai.CodeInvalidValue},
 		{"input", "null is refused", `{"input":null}`, "", "input", openai.CodeMissing},
 		{"input", "an empty list is refused", `{"input":[]}`, "", "input", openai.CodeMissing},
 		{"input", "token numbers are refused by a word that says so", `{"input":[1,2]}`, "", "input", openai.CodeUnsupported},

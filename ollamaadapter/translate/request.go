@@ -34,6 +34,8 @@ type Settings struct {
 	Remote bool
 	// Thinks tells whether the model can think; ThinksKnown whether that is known.
 	Thinks, ThinksKnown bool
+	// TextOnly says that the model is known to see no images.
+	TextOnly bool
 }
 
 // ChatDraft is a chat request of which everything is checked that is wrong whatever
@@ -86,6 +88,9 @@ func (d *ChatDraft) For(settings Settings) (*Exchange, error) {
 		return nil, err
 	}
 	req := d.req
+	if settings.TextOnly && hasImages(req.Messages) { // Ollama would leave them out without a word
+		return nil, unsupported("messages", "the model does not support images")
+	}
 	native := &chatRequest{
 		ChatRequest: ollama.ChatRequest{
 			Model:     settings.Model,
