@@ -171,6 +171,9 @@ func (c *Catalog) refresh(ctx context.Context, ask Ask) {
 
 // take takes in what the upstream has told.
 func (c *Catalog) take(version string, models []ollama.Tag) {
+	if version != c.server.Version {
+		clear(c.abilities) // another Ollama may know its models better
+	}
 	c.server = Server{Version: version, Features: ollama.FeaturesOf(version)}
 	c.models, c.complete, c.fault = models, true, nil
 	c.installed = make(map[string]installed, len(models))

@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +21,9 @@ type upstream struct {
 	asked []string
 	fault error
 	tags  string
-	now   time.Time
+	// version is 0.33.0 if it is empty.
+	version string
+	now     time.Time
 }
 
 func (u *upstream) ask(ctx context.Context, method, path string, body []byte) ([]byte, error) {
@@ -35,7 +38,7 @@ func (u *upstream) ask(ctx context.Context, method, path string, body []byte) ([
 	}
 	switch path {
 	case "/api/version":
-		return []byte(`{"version":"0.33.0"}`), nil
+		return fmt.Appendf(nil, `{"version":%q}`, cmp.Or(u.version, "0.33.0")), nil
 	case "/api/tags":
 		return []byte(u.tags), nil
 	default:
@@ -103,6 +106,19 @@ func TestModelsAreAskedForAgainWhenTheyMayHaveChanged(t *testing.T) {
 	}
 	if got, want := u.questions(), both+` /api/show{"model":"qwen3:32b"}`; got != want {
 		t.Errorf("after the model was pulled anew asked %q, want %q", got, want)
+	}
+}
+
+// Before 0.7.0 an Ollama does not know that llava sees images; the digest stays the same.
+func TestWhatAModelCanDoIsAskedForAgainAfterAnUpgrade(t *testing.T) {
+	c, u := newCatalog()
+	u.version = "0.6.8"
+	c.Model(t.Context(), u.ask, "qwen3:32b")
+	u.questions()
+	u.version, u.now = "0.7.0", u.now.Add(30*time.Second)
+	c.Model(t.Context(), u.ask, "qwen3:32b")
+	if got, want := u.questions(), both+` /api/show{"model":"qwen3:32b"}`; got != want {
+		t.Errorf("asked %q, want %q", got, want)
 	}
 }
 
