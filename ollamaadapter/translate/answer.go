@@ -189,7 +189,7 @@ func decodeResponse(data []byte) (*ollama.ChatResponse, error) {
 		return nil, ErrGarbage
 	}
 	if resp.Error != "" {
-		return nil, ErrUpstream
+		return nil, reportedIn(data)
 	}
 	if resp.Response != "" || resp.Thinking != "" {
 		resp.Message.Content, resp.Message.Thinking = resp.Response, resp.Thinking
