@@ -65,6 +65,15 @@ type Identity struct {
 	Fingerprint string // of model and server; may be empty
 }
 
+// learn takes the fingerprint that an engine tells, unless there is one already.
+func (id *Identity) learn(fingerprint string) (learnt bool) {
+	if id.Fingerprint != "" || fingerprint == "" {
+		return false
+	}
+	id.Fingerprint = fingerprint
+	return true
+}
+
 // open appends the beginning of an answer, or of an event of one, up to where its choices
 // stand: an openai.Completion, openai.Chunk or openai.TextCompletion.
 func (id *Identity) open(out []byte, object string) []byte {
