@@ -5,12 +5,15 @@ import (
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -121,6 +124,29 @@ func (s *sidecar) post(source string, change func(*http.Request)) (answer, error
 	return answer{resp.StatusCode, resp.Header, string(body)}, err
 }
 
+// accessLog is the status and the reason of each request that the sidecar has logged,
+// once there are so many.
+func (s *sidecar) accessLog(n int) (lines []string) {
+	s.t.Helper()
+	await(s.t, "the access log", func() error {
+		log, err := os.ReadFile(s.file("sidecar.log"))
+		lines = nil
+		for line := range strings.Lines(string(log)) {
+			var entry struct {
+				Status int
+				Reason string
+			}
+			err = errors.Join(err, json.Unmarshal([]byte(line), &entry))
+			lines = append(lines, fmt.Sprint(entry.Status, " ", entry.Reason))
+		}
+		if len(lines) < n {
+			err = errors.Join(err, fmt.Errorf("%d lines", len(lines)))
+		}
+		return err
+	})
+	return lines
+}
+
 func unchanged(*http.Request) {}
 
 // fingerprint is the SHA-256 of a certificate.
@@ -210,20 +236,29 @@ func TestTheSidecarServesNobodyElse(t *testing.T) {
 	s.caddyfile = strings.Replace(s.caddyfile, "remote_ip 127.0.0.0/8", "remote_ip 127.0.0.0/25", 1) // so that there are strangers here
 	s.start()
 
+	var want []string
 	for _, test := range []struct {
 		name, source string
 		change       func(*http.Request)
+		reason       string // in the log, for whoever looks why a bot is not let in
 	}{
-		{"a stranger's address", "127.0.0.200", unchanged},
-		{"a website", "127.0.0.1", func(r *http.Request) { r.Header.Set("Origin", "https://evil.example.com") }},
-		{"a page without origin", "127.0.0.1", func(r *http.Request) { r.Header.Set("Origin", "null") }},
-		{"a name that was made point here", "127.0.0.1", func(r *http.Request) { r.Host = "evil.example.com:" + s.port }},
-		{"no name", "127.0.0.1", func(r *http.Request) { r.Host = "0.0.0.0" }},
+		{"a stranger's address", "127.0.0.200", unchanged, "not from this host"},
+		{"a website", "127.0.0.1", func(r *http.Request) { r.Header.Set("Origin", "https://evil.example.com") }, "a website asks"},
+		{"a page without origin", "127.0.0.1", func(r *http.Request) { r.Header.Set("Origin", "null") }, "a website asks"},
+		{"a name that was made point here", "127.0.0.1", func(r *http.Request) { r.Host = "evil.example.com:" + s.port }, "under another name"},
+		{"no name", "127.0.0.1", func(r *http.Request) { r.Host = "0.0.0.0" }, "under another name"},
 	} {
 		a, err := s.post(test.source, test.change)
 		if err != nil || a.status != 403 || a.errorCode() != "forbidden" {
 			t.Errorf("%s: got %d %s (%v)", test.name, a.status, a.body, err)
 		}
+		if strings.Contains(a.body, test.reason) {
+			t.Errorf("%s: the caller is told %s", test.name, a.body)
+		}
+		want = append(want, "403 "+test.reason)
+	}
+	if got := s.accessLog(len(want)); !slices.Equal(got, want) {
+		t.Errorf("the access log says %q, want %q", got, want)
 	}
 	if n := len(g.records(0)); n > 0 || len(upstream.Requests()) > 0 {
 		t.Errorf("the gateway got %d requests", n)

@@ -256,7 +256,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		})
 	}
 	claims, err := h.verify(r, compact)
-	if err == token.MissingScope {
+	if errors.Is(err, token.MissingScope) {
 		rec.Explain(record.BadToken + reasonOf(err))
 		w.Header().Set("WWW-Authenticate", `Bearer realm="caddy-ollama", error="insufficient_scope", scope="`+h.scopes()+`"`)
 		return caddyhttp.Error(http.StatusForbidden, &openai.Error{

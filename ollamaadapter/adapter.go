@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/catalog"
@@ -101,6 +102,7 @@ type Handler struct {
 	catalog *catalog.Catalog
 	loads   *loads
 	pace    *pace
+	logger  *zap.Logger
 
 	conversationKey *conversationKey
 	openings        *openings
@@ -155,7 +157,8 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return err
 	}
 	exit.heed(ctx)
-	h.conversationKey, h.openings = &conversationKey{storage: ctx.Storage(), logger: ctx.Logger()}, new(openings)
+	h.logger = ctx.Logger()
+	h.conversationKey, h.openings = &conversationKey{storage: ctx.Storage(), logger: h.logger}, new(openings)
 	h.catalog, h.loads, h.pace = &catalog.Catalog{Engine: h.engine()}, new(loads), new(pace)
 	h.policy = policy.Policy{
 		DefaultModel: h.DefaultModel,

@@ -29,6 +29,8 @@ type upstreamAnswer struct {
 	body    bytes.Buffer
 	// begun is called when the answer begins, if it is not nil.
 	begun func()
+	// address is the upstream that was asked; may be empty.
+	address string
 	// cut and err are how the upstream's handler has ended.
 	cut bool // in the midst of the answer
 	err error
@@ -71,10 +73,14 @@ func (a *upstreamAnswer) FlushError() error { return nil }
 // panic by reverse_proxy, as by net/http's.
 func (a *upstreamAnswer) receive(next caddyhttp.Handler, q question) {
 	asking := q.r.Context()
-	a.begun = func() { upstreams.see(a, asking) }
+	look := func() {
+		a.address = addressOf(asking)
+		upstreams.see(a, asking)
+	}
+	a.begun = look
 	defer func() {
 		if a.status == 0 {
-			upstreams.see(a, asking)
+			look()
 		}
 	}()
 	defer func() {
@@ -102,13 +108,13 @@ func (h *Handler) fetch(w http.ResponseWriter, q question, next caddyhttp.Handle
 		w.WriteHeader(record.StatusClientGone) // for the access log
 		return nil, true, leave(r)
 	case cause != nil:
-		return nil, false, incomplete(r, cause)
+		return nil, false, incomplete(r, answer.address, cause)
 	case answer.err != nil:
 		return nil, false, h.unasked(w, answer.err)
 	case answer.status == 0 && !answer.cut:
 		return nil, false, nobodyAnswered()
 	case answer.cut:
-		return nil, false, incomplete(r, translate.ErrCutShort)
+		return nil, false, incomplete(r, answer.address, translate.ErrCutShort)
 	case answer.status != http.StatusOK:
 		return nil, false, h.upstreamFault(w, r, q.path, answer)
 	}
@@ -144,8 +150,8 @@ func leave(r *http.Request) error {
 	return nil
 }
 
-// incomplete is the answer when the upstream's own cannot be used.
-func incomplete(r *http.Request, err error) error {
+// incomplete is the answer when that of the upstream at an address cannot be used.
+func incomplete(r *http.Request, address string, err error) error {
 	if errors.Is(err, record.ErrCancelled) {
 		return cancelled(r)
 	}
@@ -159,10 +165,11 @@ func incomplete(r *http.Request, err error) error {
 	status, fault := translate.AnswerFault(err)
 	explainFault(r, fault)
 	if status < 500 { // an engine that has looked at the request only then
-		reason = record.BadRequest
+		record.From(r.Context()).Explain(record.BadRequest)
+		return caddyhttp.Error(status, fault)
 	}
 	record.From(r.Context()).Explain(reason)
-	return caddyhttp.Error(status, fault)
+	return caddyhttp.Error(status, observed(fault, address, translate.Words(err)))
 }
 
 // cancelled is the answer when the operator has ended the request.
@@ -187,11 +194,12 @@ func explainFault(r *http.Request, fault *openai.Error) {
 func (h *Handler) upstreamFault(w http.ResponseWriter, r *http.Request, path string, answer *upstreamAnswer) error {
 	status, fault := translate.UpstreamFault(path, answer.status, answer.body.Bytes())
 	explainFault(r, fault)
-	if status >= 500 {
-		record.From(r.Context()).Explain(record.UpstreamError)
+	if status < 500 {
+		return caddyhttp.Error(status, fault)
 	}
+	record.From(r.Context()).Explain(record.UpstreamError)
 	if status == http.StatusServiceUnavailable {
 		w.Header().Set("Retry-After", h.pace.retryAfter(answer.header.Get("Retry-After")))
 	}
-	return caddyhttp.Error(status, fault)
+	return caddyhttp.Error(status, observed(fault, answer.seen()...))
 }

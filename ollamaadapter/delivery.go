@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/gateway18789/caddy-ollama/auditlog/record"
 	"github.com/gateway18789/caddy-ollama/ollamaadapter/openai"
@@ -44,6 +45,7 @@ type delivery struct {
 	contentType string
 	streamed    bool
 	interval    time.Duration // of heartbeats; 0: none
+	logger      *zap.Logger
 
 	mu    sync.Mutex // guards what follows, the answer and the client
 	heart *time.Timer
@@ -164,6 +166,10 @@ func (d *delivery) fail(r *http.Request, err error) error {
 		d.record.Explain(record.BadRequest)
 	}
 	d.record.Explain(record.UpstreamError)
+	if status >= 500 { // nobody further out hears of it
+		d.logger.Error("answer broken off", zap.Int("status", status),
+			zap.String("request_id", d.client.Header().Get("X-Request-Id")), zap.Error(err))
+	}
 	fault, ok := errors.AsType[*openai.Error](err)
 	if !ok {
 		fault = openai.ErrorOf(status)

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gateway18789/caddy-ollama/ollamaadapter"
+	"github.com/gateway18789/caddy-ollama/ollamaadapter/ollamatest"
 )
 
 // witness is an upstream that keeps every request it gets, of any kind.
@@ -167,13 +168,13 @@ func TestWrongMethodsNeverReachOllama(t *testing.T) {
 	for _, test := range []struct{ path, allow string }{
 		{"/v1/chat/completions", "POST"},
 		{"/chat/completions", "POST"},
-		{"/v1/models", "GET"},
-		{"/models", "GET"},
-		{"/v1/models/m", "GET"},
+		{"/v1/models", "GET, HEAD"},
+		{"/models", "GET, HEAD"},
+		{"/v1/models/m", "GET, HEAD"},
 		{"/v1/embeddings", "POST"},
 	} {
 		for _, method := range []string{"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "get", "PROPFIND"} {
-			if method == test.allow {
+			if slices.Contains(strings.Split(test.allow, ", "), method) {
 				continue
 			}
 			t.Run(method+" "+test.path, func(t *testing.T) {
@@ -189,6 +190,29 @@ func TestWrongMethodsNeverReachOllama(t *testing.T) {
 	}
 	if got := upstream.requests(); len(got) > 0 {
 		t.Errorf("the upstream got %q", got)
+	}
+}
+
+// Health probes ask so. As errors they would have ip_throttle block who watches.
+func TestHEADIsServedWhereGETIs(t *testing.T) {
+	g, _ := start(t, ollamaadapter.Handler{Native: true}, ollamatest.Says("m", "hi"))
+	for path, want := range map[string]int{
+		"/v1/models": 200, "/models": 200, "/v1/models/m": 200, "/api/tags": 200, "/api/ps": 200, "/api/version": 200,
+		"/v1/models/x": 404, "/v1/chat/completions": 405, "/api/chat": 405, "/": 404,
+	} {
+		t.Run(path, func(t *testing.T) {
+			get := g.do(t, t.Context(), http.MethodGet, path, "")
+			read(t, get)
+			resp := g.do(t, t.Context(), http.MethodHead, path, "")
+			if body := read(t, resp); resp.StatusCode != want || body != "" {
+				t.Errorf("%s, body %q, want %d", resp.Status, body, want)
+			}
+			for _, name := range []string{"Content-Type", "Content-Length", "Allow"} {
+				if got, want := resp.Header.Get(name), get.Header.Get(name); got != want {
+					t.Errorf("%s: %q, of GET %q", name, got, want)
+				}
+			}
+		})
 	}
 }
 

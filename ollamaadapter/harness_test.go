@@ -76,9 +76,15 @@ func inFrontOver(t *testing.T, version string, adapter ollamaadapter.Handler, ad
 // inFrontOf does the same with this configuration of reverse_proxy.
 func inFrontOf(t *testing.T, version string, adapter ollamaadapter.Handler, proxying map[string]any) *gateway {
 	t.Helper()
+	return inFrontLogging(t, discarded, version, adapter, proxying)
+}
+
+// inFrontLogging does the same with this log writer.
+func inFrontLogging(t *testing.T, writer, version string, adapter ollamaadapter.Handler, proxying map[string]any) *gateway {
+	t.Helper()
 	provisioning.Lock()
 	defer provisioning.Unlock()
-	ctx := caddyContext(t)
+	ctx := loggingTo(t, writer)
 	front := load[caddyhttp.MiddlewareHandler](t, ctx, "http.handlers.ollama_adapter", adapter)
 	onError := load[caddyhttp.MiddlewareHandler](t, ctx, "http.handlers.openai_error", struct{}{})
 	proxy := load[caddyhttp.MiddlewareHandler](t, ctx, "http.handlers.reverse_proxy", proxying)
@@ -137,8 +143,10 @@ func answers(answer ollamatest.Answer) ollamatest.Model {
 // caddyContext is a configuration of Caddy's that ends with the test.
 func caddyContext(t testing.TB) caddy.Context {
 	t.Helper()
-	return loggingTo(t, `{"output":"discard"}`)
+	return loggingTo(t, discarded)
 }
+
+const discarded = `{"output":"discard"}`
 
 // loggingTo is a configuration of Caddy's with this log writer.
 func loggingTo(t testing.TB, writer string) caddy.Context {

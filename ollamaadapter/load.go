@@ -31,6 +31,7 @@ type load struct {
 	over    chan struct{}   // closed when it is
 	ended   bool            // it is
 	stalled bool            // for one who waited
+	loaded  bool            // the model was not there, and now it is
 	refusal *upstreamAnswer // if Ollama cannot load the model
 }
 
@@ -63,9 +64,11 @@ func (h *Handler) awaitLoad(r *http.Request, next caddyhttp.Handler, exchange *t
 		}
 	}()
 	began := time.Now()
-	defer func() { record.From(r.Context()).LoadDuration += time.Since(began) }()
 	select {
 	case <-l.over:
+		if l.loaded {
+			record.From(r.Context()).LoadDuration += time.Since(began)
+		}
 		return l.refusal
 	case <-r.Context().Done():
 		return nil // the request will fail of that itself
@@ -173,7 +176,7 @@ func (l *loads) end(key string, one *load, upstream *upstreamAnswer, began time.
 	}
 	switch {
 	case upstream.status == http.StatusOK:
-		if time.Since(began) > realLoad {
+		if one.loaded = time.Since(began) > realLoad; one.loaded {
 			clear(l.warm) // another model may have had to go
 		}
 		l.keepWarm(key, warmFor)

@@ -108,7 +108,7 @@ func (h *Handler) serveNativeModels(w http.ResponseWriter, r *http.Request, next
 		return h.policy.Visible(tag.Name, tag.RemoteHost != "") && policy.Permits(only, tag.Name)
 	}, func(tag ollama.Tag) []string { return h.aliasesOf(tag, only) })
 	if err != nil {
-		return incomplete(r, err)
+		return incomplete(r, addressOf(r.Context()), err)
 	}
 	return writeRaw(w, left)
 }

@@ -49,11 +49,14 @@ func (h *Handler) endpoint(w http.ResponseWriter, r *http.Request) (serve serveF
 			return h.serveModel(w, r, next, name)
 		}
 	}
-	if r.Method != method {
-		w.Header().Set("Allow", method)
-		return nil, caddyhttp.Error(http.StatusMethodNotAllowed, openai.ErrorOf(http.StatusMethodNotAllowed))
+	if r.Method == method || r.Method == http.MethodHead && method == http.MethodGet { // net/http leaves the body out
+		return serve, nil
 	}
-	return serve, nil
+	if method == http.MethodGet {
+		method = "GET, HEAD"
+	}
+	w.Header().Set("Allow", method)
+	return nil, caddyhttp.Error(http.StatusMethodNotAllowed, openai.ErrorOf(http.StatusMethodNotAllowed))
 }
 
 // readBody reads the body to its end. That matters beyond the content: as long as

@@ -7,7 +7,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -131,11 +130,7 @@ func (s *sights) see(a *upstreamAnswer, asking context.Context) {
 		upUpstream().Set(1)
 		return
 	}
-	address := ""
-	if repl, ok := asking.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		address, _ = repl.GetString("http.reverse_proxy.upstream.hostport")
-	}
-	s.note(address, up)
+	s.note(addressOf(asking), up)
 }
 
 // sight is whether the upstream is there, if that could be seen. One that answers is, be it

@@ -1,6 +1,7 @@
 package ollamaadapter_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -60,6 +61,9 @@ func TestRecordOfWhatTookHowLong(t *testing.T) {
 	})
 }
 
+// longEnough is more than a model takes that was there.
+const longEnough = 350 * time.Millisecond
+
 // What a client waits for a load that it shares with others is told to each of them.
 func TestRecordOfAWaitForALoad(t *testing.T) {
 	model := ollamatest.Says("m", "hi")
@@ -71,6 +75,7 @@ func TestRecordOfAWaitForALoad(t *testing.T) {
 	server.WaitForLoad(1)
 	awaitWaiting(t, len(clients))
 	waiting := time.Now() // both of them wait from here on
+	<-time.After(longEnough)
 	loaded <- struct{}{}
 	least := time.Since(waiting)
 	for _, client := range clients {
@@ -85,4 +90,53 @@ func TestRecordOfAWaitForALoad(t *testing.T) {
 	if end := g.ended(t); end.LoadDuration != 0 {
 		t.Errorf("it waited %v for a model that was loaded", end.LoadDuration)
 	}
+}
+
+// What looks like a long load to who reads the log has to be one.
+func TestNoLoadIsRecordedWhereNothingWasLoaded(t *testing.T) {
+	none := func(t *testing.T, g *gateway) {
+		t.Helper()
+		if end := g.ended(t); end.LoadDuration != 0 {
+			t.Errorf("it waited %v for a load (status %d)", end.LoadDuration, end.status)
+		}
+	}
+	t.Run("nobody listens", func(t *testing.T) {
+		g, server := start(t, ollamaadapter.Handler{}, ollamatest.Says("m", "hi"))
+		server.Close()
+		read(t, g.post(t, saying("")))
+		none(t, g)
+	})
+	t.Run("the model was there", func(t *testing.T) {
+		const tries = 3 // for the machine may be busy with something else
+		for range tries {
+			g, _ := start(t, ollamaadapter.Handler{}, ollamatest.Says("m", "hi"))
+			begun := time.Now()
+			read(t, g.post(t, saying("")))
+			if time.Since(begun) < longEnough/2 {
+				none(t, g)
+				return
+			}
+		}
+		t.Errorf("a request to a scripted model takes more than %v", longEnough/2)
+	})
+	t.Run("the model cannot be loaded", func(t *testing.T) {
+		g, _ := tapped(t, ollamaadapter.Handler{}, loadingBy(func(w http.ResponseWriter, _ *http.Request) {
+			<-time.After(longEnough)
+			w.WriteHeader(http.StatusInternalServerError)
+		}))
+		read(t, g.post(t, saying("")))
+		none(t, g)
+	})
+	t.Run("the client does not wait for its end", func(t *testing.T) {
+		g, server := start(t, ollamaadapter.Handler{}, toLoad(make(chan struct{})))
+		client := g.chats(t, saying(""))[0]
+		begun(t, server, 1)
+		client.leave()
+		none(t, g)
+	})
+	t.Run("it takes too long", func(t *testing.T) {
+		g, _ := start(t, ollamaadapter.Handler{FirstByteTimeout: lasting(brief)}, toLoad(make(chan struct{})))
+		read(t, g.post(t, saying("")))
+		none(t, g)
+	})
 }

@@ -57,7 +57,7 @@ func (h *Handler) asking(r *http.Request, next caddyhttp.Handler) catalog.Ask {
 		answer := newUpstreamAnswer()
 		answer.receive(next, h.question(r, method, path, body))
 		if answer.err == nil && (answer.cut || answer.status != http.StatusOK) {
-			return nil, errors.New("the upstream did not answer " + path)
+			return nil, observed(errors.New("the upstream did not answer "+path), answer.seen()...)
 		}
 		return answer.body.Bytes(), answer.err
 	}

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
@@ -154,20 +156,20 @@ func parseOllama(address string) (*url.URL, error) {
 
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	secure(w.Header())
-	serve, method := h.servePart, http.MethodGet
+	serve, methods := h.servePart, []string{http.MethodGet, http.MethodHead}
 	switch r.URL.EscapedPath() {
 	case "/events":
-		serve = h.guarded(h.serveEvents)
+		serve, methods = h.guarded(h.serveEvents), []string{http.MethodGet} // HEAD would wait for its end
 	case "/cancel":
-		serve, method = h.guarded(h.serveCancel), http.MethodPost
+		serve, methods = h.guarded(h.serveCancel), []string{http.MethodPost}
 	case "/unblock":
-		serve, method = h.guarded(h.serveUnblock), http.MethodPost
+		serve, methods = h.guarded(h.serveUnblock), []string{http.MethodPost}
 	}
-	if r.Method != method {
-		w.Header().Set("Allow", method)
+	if !slices.Contains(methods, r.Method) {
+		w.Header().Set("Allow", strings.Join(methods, ", "))
 		return caddyhttp.Error(http.StatusMethodNotAllowed, openai.ErrorOf(http.StatusMethodNotAllowed))
 	}
-	if method == http.MethodGet {
+	if r.Method != http.MethodPost {
 		board.Hide(r.Context())
 	}
 	return serve(w, r)

@@ -93,11 +93,21 @@ func TestThePage(t *testing.T) {
 		{"POST", "/events", 405, ""},
 		{"GET", "/cancel", 405, ""},
 		{"GET", "/unblock", 405, ""},
+		{"HEAD", "/", 200, "text/html; charset=utf-8"},
+		{"HEAD", "/console.css", 200, "text/css; charset=utf-8"},
+		{"HEAD", "/console", 404, ""},
+		{"HEAD", "/events", 405, ""},
 		{"HEAD", "/cancel", 405, ""},
 	} {
 		w, status := serve(h, newRequest(test.method, "http://localhost"+test.path, ""))
 		if status != test.status || w.Header().Get("Content-Type") != test.mediaType {
 			t.Errorf("%s %s: %d, %q", test.method, test.path, status, w.Header().Get("Content-Type"))
+		}
+		if test.status == 405 {
+			want := map[string]string{"/": "GET, HEAD", "/events": "GET", "/cancel": "POST", "/unblock": "POST"}[test.path]
+			if got := w.Header().Get("Allow"); got != want {
+				t.Errorf("%s %s: Allow %q, want %q", test.method, test.path, got, want)
+			}
 		}
 		policy := w.Header().Get("Content-Security-Policy")
 		for _, part := range []string{"default-src 'none'", "script-src 'self'", "style-src 'self'", "connect-src 'self'", "frame-ancestors 'none'", "form-action 'none'"} {

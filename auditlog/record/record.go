@@ -67,7 +67,7 @@ type Record struct {
 	ContextTruncated bool
 
 	// LoadDuration is how long the request waited for its model to be loaded: for a load
-	// that it shared with others, and what Ollama counts for it alone
+	// that it shared with others, if that has loaded it, and what Ollama counts for it alone
 	// (ollama.load_duration). PromptDuration is how long Ollama took to read the prompt
 	// (ollama.prompt_eval_duration), GenerationDuration how long to write the answer
 	// (ollama.eval_duration). All are in ns, of all choices together, named as Ollama

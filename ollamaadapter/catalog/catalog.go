@@ -129,7 +129,7 @@ func (c *Catalog) Model(ctx context.Context, ask Ask, name string) Model {
 	}
 	m := Model{Tag: found.Tag, Fingerprint: found.fingerprint, Known: known, Capabilities: able.capabilities, ContextLength: able.contextLength}
 	if c.Engine {
-		m.ContextLength = found.ContextLength
+		m.Capabilities, m.ContextLength = found.Tag.Capabilities, found.ContextLength
 	}
 	return m
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -198,7 +197,7 @@ func TestModelsAreTheCallersOwn(t *testing.T) {
 	}
 	models[0].Name = "changed"
 	again, _ := c.Models(t.Context(), u.ask)
-	if slices.Equal(models, again) {
+	if again[0].Name == "changed" {
 		t.Error("a caller has changed what the catalogue knows")
 	}
 }

@@ -107,6 +107,8 @@ type chunk struct {
 	Model   string         `json:"model"`
 	Choices []choice       `json:"choices"`
 	Usage   map[string]any `json:"usage,omitempty"`
+
+	Fingerprint any `json:"system_fingerprint,omitempty"`
 }
 
 type choice struct {
@@ -120,7 +122,7 @@ type choice struct {
 func (s *Server) chunks(a Answer, req *Request) (out []chunk) {
 	text := strings.HasSuffix(req.Path, "/v1/completions")
 	add := func(c choice) {
-		out = append(out, chunk{ID: "engine-1", Object: "chat.completion.chunk", Created: 1, Model: req.Model, Choices: []choice{c}})
+		out = append(out, chunk{ID: "engine-1", Object: "chat.completion.chunk", Created: 1, Model: req.Model, Choices: []choice{c}, Fingerprint: a.Fingerprint})
 	}
 	say := func(field, piece string) {
 		if text {

@@ -3,6 +3,7 @@
 package enginetest
 
 import (
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -28,6 +29,8 @@ type Model struct {
 	Answer func(Request) Answer
 	// ContextLength is told in the list of models, except by TGI.
 	ContextLength int
+	// Told is what else the list of models tells of it.
+	Told map[string]any
 }
 
 // Says is a model that answers every request with these pieces, one token each.
@@ -71,6 +74,8 @@ type Answer struct {
 	// even then.
 	PromptTokens int
 	NoUsage      bool
+	// Fingerprint is each chunk's system_fingerprint, if it is not nil.
+	Fingerprint any
 
 	// Status and Error make the answer an error instead, in the server's own shape.
 	Status int
@@ -174,6 +179,7 @@ func (s *Server) serveModels(w http.ResponseWriter, _ *http.Request) {
 		case LlamaCpp:
 			e["meta"] = entry{"n_ctx_train": m.ContextLength}
 		}
+		maps.Copy(e, m.Told)
 		list = append(list, e)
 	}
 	writeJSON(w, http.StatusOK, entry{"object": "list", "data": list})

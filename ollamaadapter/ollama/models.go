@@ -28,6 +28,8 @@ type Tag struct {
 	Details    TagDetails `json:"details,omitzero"`
 	// ContextLength is that of a loaded model, in /api/ps (since 0.10.0).
 	ContextLength int `json:"context_length,omitzero"`
+	// Capabilities are those that an engine tells; Ollama's come with Show.
+	Capabilities []string `json:"-"`
 }
 
 // TagDetails is Tag.Details, as far as it is of use.

@@ -65,6 +65,15 @@ type Identity struct {
 	Fingerprint string // of model and server; may be empty
 }
 
+// learn takes the fingerprint that an engine tells, unless there is one already.
+func (id *Identity) learn(fingerprint string) (learnt bool) {
+	if id.Fingerprint != "" || fingerprint == "" {
+		return false
+	}
+	id.Fingerprint = fingerprint
+	return true
+}
+
 // open appends the beginning of an answer, or of an event of one, up to where its choices
 // stand: an openai.Completion, openai.Chunk or openai.TextCompletion.
 func (id *Identity) open(out []byte, object string) []byte {
@@ -189,7 +198,7 @@ func decodeResponse(data []byte) (*ollama.ChatResponse, error) {
 		return nil, ErrGarbage
 	}
 	if resp.Error != "" {
-		return nil, ErrUpstream
+		return nil, reportedIn(data)
 	}
 	if resp.Response != "" || resp.Thinking != "" {
 		resp.Message.Content, resp.Message.Thinking = resp.Response, resp.Thinking

@@ -67,7 +67,7 @@ func (e *Exchange) Embeddings(body []byte, req *openai.EmbeddingRequest, model s
 		return nil, Summary{}, err
 	}
 	if resp.Error != "" {
-		return nil, Summary{}, ErrUpstream
+		return nil, Summary{}, reportedIn(body)
 	}
 	if len(resp.Embeddings) != len(req.Input.Texts) {
 		return nil, Summary{}, ErrCutShort

@@ -29,7 +29,8 @@ func (f *Fault) Error() string { return f.Told.Error() }
 //	llama.cpp  {"error":{"code":400,"message","type":"exceed_context_size_error","n_prompt_tokens","n_ctx"}}
 //	gateway    {"error":{"message","type","param","code":"context_length_exceeded"}}
 type engineError struct {
-	text   string // its message, in small letters
+	said   string // its message
+	text   string // the same in small letters
 	kind   string
 	param  string
 	code   string // a word
@@ -52,8 +53,8 @@ func readEngineError(body []byte) (e engineError) {
 	object := jsontext.Value(body)
 	switch outer.Error.Kind() {
 	case '"':
-		_ = json.Unmarshal(outer.Error, &e.text, tolerant) // a string
-		e.text, e.kind = strings.ToLower(e.text), outer.Type
+		_ = json.Unmarshal(outer.Error, &e.said, tolerant) // a string
+		e.text, e.kind = strings.ToLower(e.said), outer.Type
 		return e
 	case '{':
 		object = outer.Error
@@ -70,7 +71,8 @@ func readEngineError(body []byte) (e engineError) {
 	if json.Unmarshal(object, &inner, tolerant) != nil {
 		return e
 	}
-	e.text, e.kind = strings.ToLower(textOf(inner.Message)), textOf(inner.Type)
+	e.said, e.kind = textOf(inner.Message), textOf(inner.Type)
+	e.text = strings.ToLower(e.said)
 	e.param, e.code = textOf(inner.Param), textOf(inner.Code)
 	e.status, e.promptTokens, e.context = inner.Status, inner.Prompt, inner.Context
 	if inner.Code.Kind() == '0' {
@@ -102,9 +104,9 @@ func streamFault(data []byte) error {
 	}
 	status, fault := e.fault("", status) // which of its paths does not show
 	if status == http.StatusBadGateway {
-		return ErrUpstream
+		return reported{ErrUpstream, FailureWords(data)}
 	}
-	return &Fault{status, fault}
+	return reported{&Fault{status, fault}, FailureWords(data)}
 }
 
 // engineFault is UpstreamFault, of an engine.

@@ -3,6 +3,7 @@ package translate
 import (
 	"bytes"
 	"cmp"
+	"regexp"
 	"slices"
 
 	"github.com/go-json-experiment/json"
@@ -19,6 +20,8 @@ type engineStream struct {
 	size   int // of the calls' arguments, in bytes
 	reason string
 	usage  engineUsage
+	// fingerprint is of model and server; empty if it is not told
+	fingerprint string
 }
 
 type engineToolCall struct {
@@ -41,8 +44,10 @@ type engineChunk struct {
 	Choices []engineDelta `json:"choices"`
 	Usage   *engineUsage  `json:"usage"`
 	// Error is an object, or a text with TGI; vLLM's own was once an object by itself.
-	Error  jsontext.Value `json:"error"`
-	Object string         `json:"object"`
+	Error jsontext.Value `json:"error"`
+	// Fingerprint is a string, null with others.
+	Fingerprint jsontext.Value `json:"system_fingerprint"`
+	Object      string         `json:"object"`
 }
 
 type engineDelta struct {
@@ -106,6 +111,9 @@ func (s *engineStream) line(line []byte) (*ollama.ChatResponse, error) {
 	if chunk.Usage != nil {
 		s.usage = *chunk.Usage
 	}
+	if s.fingerprint == "" {
+		s.fingerprint = fingerprintOf(chunk.Fingerprint)
+	}
 	resp := &ollama.ChatResponse{Model: chunk.Model}
 	told := false
 	for i := range chunk.Choices {
@@ -122,6 +130,17 @@ func (s *engineStream) line(line []byte) (*ollama.ChatResponse, error) {
 		return nil, nil
 	}
 	return resp, nil
+}
+
+// plainFingerprint is how engines write theirs, such as b6123-ab12cd3.
+var plainFingerprint = regexp.MustCompile(`^[A-Za-z0-9_.:+-]{1,64}$`)
+
+// fingerprintOf is what an engine calls itself and its model, if it does so in a word.
+func fingerprintOf(told jsontext.Value) string {
+	if word := textOf(told); plainFingerprint.MatchString(word) {
+		return word
+	}
+	return ""
 }
 
 // delta adds what a choice says to resp. It tells whether it says anything.

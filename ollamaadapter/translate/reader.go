@@ -24,8 +24,10 @@ type reader struct {
 	to      receiver
 	summary Summary
 	failed  error
-	lines   int
-	choice  int // that is being read
+	// fingerprint is an engine's; empty if it tells none
+	fingerprint string
+	lines       int
+	choice      int // that is being read
 
 	// of that choice
 	pending  []byte // an incomplete line
@@ -144,6 +146,7 @@ func (r *reader) line(line []byte) error {
 	}
 	if r.form.Engine {
 		resp, err := r.engine.line(line)
+		r.fingerprint = cmp.Or(r.fingerprint, r.engine.fingerprint)
 		if resp == nil || err != nil {
 			return err // a line that says nothing is no sign that the answer goes on
 		}

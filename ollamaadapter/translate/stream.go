@@ -176,7 +176,7 @@ func (s *Stream) write(choice template, text []byte) {
 
 // open writes the beginning of an event, up to where its choices stand.
 func (s *Stream) open() {
-	if s.start == nil {
+	if s.id.learn(s.fingerprint) || s.start == nil {
 		object := "chat.completion.chunk"
 		if s.form.Text {
 			object = "text_completion"

@@ -83,6 +83,7 @@ func (w *Whole) open(size int) {
 	if w.form.Text {
 		object = "text_completion"
 	}
+	w.id.learn(w.fingerprint)
 	const around = 512 // what is before the choices and behind them
 	w.answer = w.id.open(make([]byte, 0, size+around), object)
 }
