@@ -417,12 +417,34 @@ func TestAFormatOfJSONIsValid(t *testing.T) {
 }
 
 func TestOtherLogsHaveTheFormatTheyLike(t *testing.T) {
-	other := filepath.Join(t.TempDir(), "other.log")
-	g := newGateway(t)
-	g.others = "log other {\n include http.handlers.audit_log\n output file " + other + " {\n roll_disabled\n }\n format console\n }"
-	g.mustLoad(t, newPath(t), "")
-	if status := g.get(t, "/1"); status != 200 {
-		t.Errorf("status %d", status)
+	for _, test := range []struct {
+		name, format string
+		lines        int // of one request
+	}{
+		// Logstash, say, would take a trial for a record
+		{"JSON, which has nothing but records", "json", 1},
+		{"ECS, likewise", "ecs", 1},
+		{"text, which has the trial that tells the two logs apart", "console", 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			other := filepath.Join(t.TempDir(), "other.log")
+			g := newGateway(t)
+			g.others = "log other {\n include http.handlers.audit_log\n output file " + other + " {\n roll_disabled\n }\n format " + test.format + "\n }"
+			g.mustLoad(t, newPath(t), "")
+			if status := g.get(t, "/1"); status != 200 {
+				t.Errorf("status %d", status)
+			}
+			if err := caddy.Stop(); err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(other)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if n := strings.Count(string(text), "\n"); n != test.lines {
+				t.Errorf("%d lines, want %d:\n%s", n, test.lines, text)
+			}
+		})
 	}
 }
 
