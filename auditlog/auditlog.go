@@ -91,7 +91,7 @@ func (Handler) CaddyModule() caddy.ModuleInfo {
 func (h *Handler) Provision(ctx caddy.Context) error {
 	h.logger = ctx.Logger()
 	h.files = auditfile.Of(ctx)
-	if err := h.files.Try(func(text string) { h.logger.Info("a trial of the format, no record", zap.String("trial", text)) }); err != nil {
+	if err := h.files.Try(h.logger); err != nil {
 		return err
 	}
 	if err := counted.register(ctx.GetMetricsRegistry()); err != nil {

@@ -28,8 +28,7 @@ func init() {
 //		format  json
 //	}
 //
-// Another format than json or ecs is refused at load, if an audit_log writes into the log:
-// it has Caddy log a line then, which the file drops.
+// Another format than json or ecs is refused at load, if an audit_log writes into the log.
 //
 // Every line has a number without gaps, `event.sequence`, which takes the place of the
 // process's own count, and a hash, `event.hash`, over itself and the line before. Both

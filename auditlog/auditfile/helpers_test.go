@@ -31,9 +31,11 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv("AUDIT_FILE_TO_DIE_OVER"); path != "" {
 		liveUntilKilled(path)
 	}
-	// certmagic notices only after some seconds that a lock has been released
-	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh"))
+	goleak.VerifyTestMain(m, locksOfStorage)
 }
+
+// locksOfStorage: certmagic notices only after some seconds that a lock has been released.
+var locksOfStorage = goleak.IgnoreAnyFunction("github.com/caddyserver/certmagic.keepLockfileFresh")
 
 // configuration is one with an audit file, as Caddy has it while it is loaded.
 type configuration struct {

@@ -10,11 +10,15 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/goleak"
 )
 
 // Caddy never sees what Go's HTTP server answers by itself. README lists it; it must not
 // become more unnoticed, nor come any further.
 func TestWhatGoAnswersByItselfHasNoRecordAndComesNoFurther(t *testing.T) {
+	t.Cleanup(func() { // Go's server holds a connection for half a second after it has refused it
+		waitFor(t, "end of the connections", func() bool { return goleak.Find(locksOfStorage) == nil })
+	})
 	path := newPath(t)
 	g := newGateway(t)
 	g.mustLoad(t, path, "")
