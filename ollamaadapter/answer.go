@@ -29,8 +29,8 @@ type upstreamAnswer struct {
 	body    bytes.Buffer
 	// begun is called when the answer begins, if it is not nil.
 	begun func()
-	// address is the upstream that was asked; may be empty.
-	address string
+	// asking is the context of the question.
+	asking context.Context
 	// cut and err are how the upstream's handler has ended.
 	cut bool // in the midst of the answer
 	err error
@@ -72,15 +72,11 @@ func (a *upstreamAnswer) FlushError() error { return nil }
 // receive runs the upstream and takes its answer. That it broke off is told by a
 // panic by reverse_proxy, as by net/http's.
 func (a *upstreamAnswer) receive(next caddyhttp.Handler, q question) {
-	asking := q.r.Context()
-	look := func() {
-		a.address = addressOf(asking)
-		upstreams.see(a, asking)
-	}
-	a.begun = look
+	a.asking = q.r.Context()
+	a.begun = func() { upstreams.see(a) }
 	defer func() {
 		if a.status == 0 {
-			look()
+			upstreams.see(a)
 		}
 	}()
 	defer func() {
@@ -108,13 +104,13 @@ func (h *Handler) fetch(w http.ResponseWriter, q question, next caddyhttp.Handle
 		w.WriteHeader(record.StatusClientGone) // for the access log
 		return nil, true, leave(r)
 	case cause != nil:
-		return nil, false, incomplete(r, answer.address, cause)
+		return nil, false, incomplete(r, answer.address(), cause)
 	case answer.err != nil:
 		return nil, false, h.unasked(w, answer.err)
 	case answer.status == 0 && !answer.cut:
 		return nil, false, nobodyAnswered()
 	case answer.cut:
-		return nil, false, incomplete(r, answer.address, translate.ErrCutShort)
+		return nil, false, incomplete(r, answer.address(), translate.ErrCutShort)
 	case answer.status != http.StatusOK:
 		return nil, false, h.upstreamFault(w, r, q.path, answer)
 	}

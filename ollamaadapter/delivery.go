@@ -166,7 +166,7 @@ func (d *delivery) fail(r *http.Request, err error) error {
 		d.record.Explain(record.BadRequest)
 	}
 	d.record.Explain(record.UpstreamError)
-	if status >= 500 { // nobody further out hears of it
+	if upstreamFailure(d.record, nil) != "" { // nobody further out hears of it
 		d.logger.Error("answer broken off", zap.Int("status", status),
 			zap.String("request_id", d.client.Header().Get("X-Request-Id")), zap.Error(err))
 	}

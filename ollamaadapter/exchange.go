@@ -81,7 +81,7 @@ func (h *Handler) choice(d *delivery, r *http.Request, next caddyhttp.Handler, e
 		return true, d.leave(r)
 	}
 	if err != nil {
-		return true, d.fail(r, incomplete(r, upstream.address, err))
+		return true, d.fail(r, incomplete(r, upstream.address(), err))
 	}
 	h.loads.answered(exchange)
 	return false, nil
@@ -92,9 +92,9 @@ func (h *Handler) choice(d *delivery, r *http.Request, next caddyhttp.Handler, e
 func (h *Handler) trouble(d *delivery, r *http.Request, next caddyhttp.Handler, exchange *translate.Exchange, upstream *upstreamAnswer, cause error) error {
 	switch {
 	case cause == errTooLong:
-		return incomplete(r, upstream.address, translate.ErrStalled)
+		return incomplete(r, upstream.address(), translate.ErrStalled)
 	case cause != nil:
-		return incomplete(r, upstream.address, cause)
+		return incomplete(r, upstream.address(), cause)
 	case upstream.status == 0 && upstream.err != nil:
 		d.stop() // the client's header is ours now
 		return h.unasked(d.client, upstream.err)

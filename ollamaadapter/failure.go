@@ -25,9 +25,17 @@ func observed(failure error, seen ...string) error {
 // seen is what there is to see of an answer that is none.
 func (a *upstreamAnswer) seen() []string {
 	if a.status == 0 || a.status == http.StatusOK {
-		return []string{a.address}
+		return []string{a.address()}
 	}
-	return []string{a.address, "status " + strconv.Itoa(a.status), translate.FailureWords(a.body.Bytes())}
+	return []string{a.address(), "status " + strconv.Itoa(a.status), translate.FailureWords(a.body.Bytes())}
+}
+
+// address is the upstream that was asked; may be empty.
+func (a *upstreamAnswer) address() string {
+	if a.asking == nil {
+		return ""
+	}
+	return addressOf(a.asking)
 }
 
 // addressOf is the upstream that was asked last for the sake of a request, if that was one

@@ -128,3 +128,24 @@ func TestTheLogHasWhatTheUpstreamSaidOfItsFailure(t *testing.T) {
 		}
 	})
 }
+
+// What the operator has ended is no failure to tell him of.
+func TestTheLogHasNothingOfAStreamThatTheOperatorEnds(t *testing.T) {
+	pace := make(chan struct{})
+	server := ollamatest.NewServer(answers(ollamatest.Answer{Content: []string{"one", "two"}, Pace: pace}))
+	t.Cleanup(server.Close)
+	g, errors := logged(t, ollamaadapter.Handler{}, server.Address())
+	go func() { pace <- struct{}{} }()
+	resp := g.post(t, saying(`"stream":true`))
+	if _, err := resp.Body.Read(make([]byte, 1)); err != nil {
+		t.Fatal(err)
+	}
+	g.cancel(t)
+	if body := read(t, resp); !strings.Contains(body, `"code":"cancelled"`) {
+		t.Errorf("the stream ends with %s", body)
+	}
+	wasCancelled(t, g, arrived(t, server))
+	if got := errors(); len(got) > 0 {
+		t.Errorf("the log says %q", got)
+	}
+}

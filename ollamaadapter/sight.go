@@ -121,8 +121,8 @@ func (s *sights) take(failed bool) []record.UpstreamTurn {
 }
 
 // see notes what became of asking the upstream.
-func (s *sights) see(a *upstreamAnswer, asking context.Context) {
-	up, seen := a.sight(asking)
+func (s *sights) see(a *upstreamAnswer) {
+	up, seen := a.sight()
 	switch {
 	case !seen:
 		return
@@ -130,12 +130,13 @@ func (s *sights) see(a *upstreamAnswer, asking context.Context) {
 		upUpstream().Set(1)
 		return
 	}
-	s.note(addressOf(asking), up)
+	s.note(a.address(), up)
 }
 
 // sight is whether the upstream is there, if that could be seen. One that answers is, be it
 // with an error, but not one that keeps silent for first_byte_timeout.
-func (a *upstreamAnswer) sight(ctx context.Context) (up, seen bool) {
+func (a *upstreamAnswer) sight() (up, seen bool) {
+	ctx := a.asking
 	switch {
 	case a.status != 0 && (a.status != record.StatusClientGone || ctx.Err() == nil): // else that is reverse_proxy's word
 		return true, true

@@ -131,7 +131,8 @@ func TestWhatCanBeSeenOfAnUpstream(t *testing.T) {
 		{"there is no handler that asks", &upstreamAnswer{}, t.Context(), false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if up, seen := test.answer.sight(test.ctx); up != test.up || seen != test.seen {
+			test.answer.asking = test.ctx
+			if up, seen := test.answer.sight(); up != test.up || seen != test.seen {
 				t.Errorf("up %v, seen %v", up, seen)
 			}
 		})
@@ -156,7 +157,8 @@ func TestAnUpstreamThatComesBackIsSeenAmongThoseThatAreWell(t *testing.T) {
 		{"a", answers, 0}, {"b", answers, 0}, {"a", fails, 1}, {"b", answers, 0}, {"a", fails, 0}, {"a", answers, 1}, {"a", answers, 0},
 		{"b", fails, 1}, {"b", answers, 1},
 	} {
-		s.see(seen.answer, asking(seen.address))
+		seen.answer.asking = asking(seen.address)
+		s.see(seen.answer)
 		if turns := s.take(true); len(turns) != seen.turned || len(turns) == 1 && turns[0].Address != seen.address {
 			t.Fatalf("after %+v: %v", seen, turns)
 		}
