@@ -50,7 +50,7 @@ func judgesOf(file string, certificate *x509.Certificate) (judges []judge, end f
 // seen it does not know, so that each says what it would of a token that is new.
 func (h *Handler) judge(certificate *x509.Certificate) judge {
 	if h.replayed != nil {
-		h.replayed = ownMemory{replay.New(maxReplayed)}
+		h.replayed = replay.New(maxReplayed)
 	}
 	return judge{"jwt_auth" + h.at(), func(compact string, now time.Time) error {
 		r := &http.Request{TLS: new(tls.ConnectionState)}

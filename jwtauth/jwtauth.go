@@ -265,9 +265,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 			Code:    "insufficient_scope",
 		})
 	}
-	if errors.Is(err, replay.ErrUnavailable) {
+	if errors.Is(err, replay.ErrUnavailable) || errors.Is(err, replay.ErrFull) {
 		rec.Explain(record.StoreUnavailable)
-		return undecided(w)
+		return undecided(w, err)
 	}
 	if err != nil {
 		rec.Explain(record.BadToken + reasonOf(err))

@@ -27,14 +27,6 @@ type memory interface {
 	First(issuer, jti string, expires, now time.Time) (bool, error)
 }
 
-// ownMemory is one that this gateway shares with nobody, and that always answers.
-type ownMemory struct{ *replay.Store }
-
-// First implements memory.
-func (m ownMemory) First(issuer, jti string, expires, now time.Time) (bool, error) {
-	return m.Store.First(issuer, jti, expires, now), nil
-}
-
 // replayed is a memory that a pool can hold.
 type replayed struct {
 	memory
@@ -47,7 +39,7 @@ func (r replayed) Destruct() error { return r.stop() }
 // replayMemory returns where the handler looks tokens up, and what the pool calls it.
 func (h *Handler) replayMemory(logger *zap.Logger) (memory, string, error) {
 	poolKey, open := replayKey, func() (caddy.Destructor, error) {
-		return replayed{ownMemory{replay.New(maxReplayed)}, func() error { return nil }}, nil
+		return replayed{replay.New(maxReplayed), func() error { return nil }}, nil
 	}
 	if h.Redis != nil {
 		if err := h.Redis.CheckFiles(); err != nil {

@@ -4,6 +4,7 @@ package replay
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"maps"
 	"sync"
 	"time"
@@ -13,6 +14,12 @@ const (
 	shards = 16
 	// sweepEvery is how often a shard drops what has expired, at the most.
 	sweepEvery = 30 * time.Second
+)
+
+// Errors where nobody can tell whether a token may pass.
+var (
+	ErrUnavailable = errors.New("the memory of tokens that gateways share does not answer")
+	ErrFull        = errors.New("the memory of used tokens is full; tokens that live shorter leave it sooner")
 )
 
 // Store is a memory of tokens with a bound. It is safe for concurrent use.
@@ -41,24 +48,24 @@ func New(max int) *Store {
 }
 
 // First reports whether this is the first time that the token of an issuer with
-// this jti comes; it is remembered until it has expired. A store that is full lets
-// nobody in whom it could not remember.
-func (s *Store) First(issuer, jti string, expires, now time.Time) bool {
+// this jti comes; it is remembered until it has expired. One that could not be
+// remembered must not pass: then the error is ErrFull.
+func (s *Store) First(issuer, jti string, expires, now time.Time) (bool, error) {
 	key := idOf(issuer, jti)
 	shard := s.shardOf(key)
 	shard.mu.Lock()
 	defer shard.mu.Unlock()
 	if until, known := shard.until[key]; known && now.Unix() <= until {
-		return false
+		return false, nil
 	}
 	if len(shard.until) >= s.perShard || now.Sub(shard.swept) > sweepEvery {
 		shard.sweep(now)
 	}
 	if len(shard.until) >= s.perShard {
-		return false
+		return false, ErrFull
 	}
 	shard.until[key] = expires.Unix() + 1
-	return true
+	return true, nil
 }
 
 // forget takes a token back that was the first, but did not pass.

@@ -31,8 +31,8 @@ func TestATokenPassesOnce(t *testing.T) {
 		{"after it has expired nobody minds, for it is refused as such", "a", "1", in5.Add(2 * time.Second), true},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if got := s.First(test.issuer, test.jti, in5, test.at); got != test.want {
-				t.Errorf("got %v", got)
+			if got, err := s.First(test.issuer, test.jti, in5, test.at); got != test.want || err != nil {
+				t.Errorf("got %v, %v", got, err)
 			}
 		})
 	}
@@ -45,7 +45,7 @@ func TestOfManyAtOnceOnePasses(t *testing.T) {
 		var all sync.WaitGroup
 		for range 16 {
 			all.Go(func() {
-				if s.First("", fmt.Sprint(i), now.Add(time.Minute), now) {
+				if first, err := s.First("", fmt.Sprint(i), now.Add(time.Minute), now); first && err == nil {
 					passed.Add(1)
 				}
 			})
@@ -62,16 +62,19 @@ func TestTheMemoryIsBoundedAndFullItLetsNobodyIn(t *testing.T) {
 	s := replay.New(most)
 	passed := 0
 	for i := range 10 * most {
-		if s.First("", fmt.Sprint(i), now.Add(time.Minute), now) {
+		switch first, err := s.First("", fmt.Sprint(i), now.Add(time.Minute), now); {
+		case first && err == nil:
 			passed++
+		case first || err != replay.ErrFull:
+			t.Fatalf("token %d: %v, %v", i, first, err)
 		}
 	}
 	if s.Len() > most || passed > most || passed < most/2 {
 		t.Errorf("%d passed, %d are remembered", passed, s.Len())
 	}
 	later := now.Add(2 * time.Minute)
-	if !s.First("", "later", later.Add(time.Minute), later) {
-		t.Error("when all have expired, a new one does not pass")
+	if first, err := s.First("", "later", later.Add(time.Minute), later); !first || err != nil {
+		t.Errorf("when all have expired, a new one does not pass: %v", err)
 	}
 }
 
@@ -80,7 +83,7 @@ func TestWhatHasExpiredIsForgotten(t *testing.T) {
 	for minute := range 60 {
 		at := now.Add(time.Duration(minute) * time.Minute)
 		for i := range 1000 {
-			s.First("", fmt.Sprint(minute, i), at.Add(5*time.Minute), at)
+			_, _ = s.First("", fmt.Sprint(minute, i), at.Add(5*time.Minute), at)
 		}
 	}
 	if n := s.Len(); n > 7*1000 {
@@ -95,7 +98,7 @@ func BenchmarkFirst(b *testing.B) {
 	n := 0
 	b.ReportAllocs()
 	for b.Loop() {
-		s.First("issuer", fmt.Sprint(n%(1<<20)), now.Add(time.Minute), now)
+		_, _ = s.First("issuer", fmt.Sprint(n%(1<<20)), now.Add(time.Minute), now)
 		n++
 	}
 	runtime.GC()

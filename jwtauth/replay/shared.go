@@ -40,17 +40,14 @@ func NewShared(client goredis.UniversalClient, prefix string, timeout time.Durat
 	return s
 }
 
-// ErrUnavailable says that nobody can tell whether a token has been used.
-var ErrUnavailable = errors.New("the memory of tokens that gateways share does not answer")
-
 // First reports whether this is the first time that the token comes to any gateway. With
-// ErrUnavailable it must not pass, but is not used up by that.
+// an error it must not pass, but is not used up by that.
 func (s *Shared) First(issuer, jti string, expires, now time.Time) (bool, error) {
 	if s.refuse && s.down.Load() {
 		return false, ErrUnavailable
 	}
-	if !s.local.First(issuer, jti, expires, now) {
-		return false, nil
+	if first, err := s.local.First(issuer, jti, expires, now); !first || err != nil {
+		return false, err
 	}
 	if !s.down.Load() {
 		first, err := s.first(issuer, jti, expires.Sub(now)+time.Second)
