@@ -244,6 +244,8 @@ func TestNoCanaryGetsOut(t *testing.T) {
 			upstream := ollamatest.NewServer(birds()...)
 			t.Cleanup(upstream.Close)
 			dying := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				// all of it, or Caddy's access log would race with its transport for how much was read
+				_, _ = io.Copy(io.Discard, r.Body)
 				_, _ = io.WriteString(w, completionCanary)
 				_ = http.NewResponseController(w).Flush()
 				panic(http.ErrAbortHandler)
