@@ -144,6 +144,11 @@ func (g *gateway) post(client *http.Client, token, body string) (answer, error) 
 	if err != nil {
 		return answer{}, err
 	}
+	return answerTo(client, req)
+}
+
+// answerTo sends a request and reads the whole answer.
+func answerTo(client *http.Client, req *http.Request) (answer, error) {
 	resp, err := client.Do(req)
 	if err != nil {
 		return answer{}, err

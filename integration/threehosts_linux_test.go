@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os/exec"
@@ -295,14 +294,9 @@ func (h *threeHosts) post(t *testing.T, client *http.Client, body string) answer
 
 func (h *threeHosts) do(t *testing.T, client *http.Client, req *http.Request) answer {
 	t.Helper()
-	resp, err := client.Do(req)
+	a, err := answerTo(client, req)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer{resp.StatusCode, resp.Header, string(body)}
+	return a
 }
